@@ -1,15 +1,9 @@
 # What the rules know of the settings: paths, shards, and the JSON that each stage is handed.
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
-import json
-import pathlib
+import sys
 
 import lgdnet.errors
 import lgdnet.settings
-
-import snakemake.exceptions
-
-# The stages are rules, the targets are what they make; either word may be typed as a target.
-TARGET_OF_STAGE = {"train": "models", "dump": "features", "aggregate": "scores", "evaluate": "leaderboard"}
 
 
 def read_settings():
@@ -18,15 +12,11 @@ def read_settings():
     try:
         return lgdnet.settings.challenge_of(config, source=source)
     except lgdnet.errors.InputError as error:
-        raise snakemake.exceptions.WorkflowError(str(error)) from None
+        print(error, file=sys.stderr)
+        sys.exit(1)
 
 
 CHALLENGE = read_settings()
-
-workflow.dag_settings.targets = {
-    TARGET_OF_STAGE.get(target, target) for target in workflow.dag_settings.targets
-}
-
 
 wildcard_constraints:
     stream="|".join(CHALLENGE.streams),
