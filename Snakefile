@@ -42,7 +42,12 @@ rule models:
 
 rule features:
     input:
-        [path for stream in CHALLENGE.streams for split in scored_splits() for path in feature_shards(stream, split)],
+        [
+            path
+            for stream in CHALLENGE.streams
+            for split in scored_splits()
+            for path in feature_shards(stream, split)
+        ],
 
 
 rule scores:

@@ -20,7 +20,9 @@ app = typer.Typer(
 START, STAGES, LOOKING = "Begin", "Stages, in the order of the workflow", "Look at results"
 
 Out = Annotated[Path, typer.Option(help="File to write; it appears only when it is whole.")]
-SettingsJson = Annotated[str, typer.Option("--settings", help="JSON of the settings that differ from their defaults.")]
+SettingsJson = Annotated[
+    str, typer.Option("--settings", help="JSON of the settings that differ from their defaults.")
+]
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
@@ -55,8 +57,10 @@ def schema() -> None:
 @app.command(rich_help_panel=STAGES)
 def manifest(
     dataset: Annotated[str, typer.Option(help="JSON of the dataset settings.")],
-    out: Annotated[Path, typer.Option(help="Folder to write: {split}.csv, rejected.csv, health.csv, classes.txt.")],
-    data_root: Annotated[Path, typer.Option(help="Where relative paths of the data set start.")] = Path("."),
+    out: Annotated[
+        Path, typer.Option(help="Folder to write: {split}.csv, rejected.csv, health.csv, classes.txt.")
+    ],
+    data_root: Annotated[Path, typer.Option(help="Where relative paths of the data set start.")] = Path(),
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
@@ -68,7 +72,13 @@ def manifest(
     from lgdnet.settings import DatasetSettings, ManifestSettings, parse
     from lgdnet.stages import manifest as stage
 
-    stage.run(parse(DatasetSettings, dataset), parse(ManifestSettings, settings), data_root, out, num_workers=threads)
+    stage.run(
+        parse(DatasetSettings, dataset),
+        parse(ManifestSettings, settings),
+        data_root,
+        out,
+        num_workers=threads,
+    )
 
 
 @app.command(rich_help_panel=STAGES)
@@ -86,8 +96,8 @@ def train(
 
     Example: lgdnet train --manifest results/sample/manifest/train.csv --validation
     results/sample/manifest/validation.csv --classes results/sample/manifest/classes.txt --video-root
-    data/sample/videos --settings '{"backbone": "lgd-p3d-resnet18", "width": 16, "short_side": 64, "crop": 56}'
-    --out results/sample/streams/frame16/model.safetensors
+    data/sample/videos --settings '{"backbone": "lgd-p3d-resnet18", "width": 16, "short_side": 64,
+    "crop": 56}' --out results/sample/streams/frame16/model.safetensors
     """
     from lgdnet.settings import StreamSettings, parse
     from lgdnet.stages import train as stage

@@ -85,7 +85,9 @@ def poses(motion: str, generator: Generator) -> list[Pose]:
     first, second = motion.split("-")
     half = NUM_FRAMES // 2
     parts = {"bounce": bouncing, "grow": growing}
-    return parts[first](x0, y0, size, half, generator) + parts[second](x0, y0, size, NUM_FRAMES - half, generator)
+    return parts[first](x0, y0, size, half, generator) + parts[second](
+        x0, y0, size, NUM_FRAMES - half, generator
+    )
 
 
 def bouncing(x: float, y: float, size: float, num_frames: int, generator: Generator) -> list[Pose]:
@@ -147,7 +149,9 @@ def render_frames(kind: Kind, generator: Generator, num_frames: int = NUM_FRAMES
     """The pictures of one video: (T, H, W, 3) uint8 RGB."""
     canvas = background(generator)
     colour = tuple(int(c) for c in generator.permutation([int(generator.integers(180, 256)), 220, 90]))
-    frames = np.stack([draw(kind.shape, pose, canvas, colour) for pose in poses(kind.motion, generator)[:num_frames]])
+    frames = np.stack(
+        [draw(kind.shape, pose, canvas, colour) for pose in poses(kind.motion, generator)[:num_frames]]
+    )
     noise = generator.normal(0, 4, frames.shape).astype(np.float32)
     return (frames + noise).clip(0, 255).astype(np.uint8)
 
@@ -189,10 +193,12 @@ def render_sound(kind: Kind, generator: Generator, num_frames: int = NUM_FRAMES)
 
 
 def encode(path: Path, frames: np.ndarray, sound: np.ndarray | None) -> None:
-    """Write an mp4 with H.264 video and, unless `sound` is None, AAC sound. (T, H, W, 3) uint8, (S,) float32"""
+    """Write an mp4: H.264 video and, unless `sound` is None, AAC. (T, H, W, 3) uint8, (S,) float32"""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=FPS, options={"crf": "20", "preset": "veryfast", "threads": "1"})
+        video = container.add_stream(
+            "libx264", rate=FPS, options={"crf": "20", "preset": "veryfast", "threads": "1"}
+        )
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if sound is not None else None
         for frame in frames:
@@ -200,13 +206,17 @@ def encode(path: Path, frames: np.ndarray, sound: np.ndarray | None) -> None:
         container.mux(video.encode())
         if audio is not None and sound is not None:
             for start in range(0, len(sound), 1024):
-                block = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")
+                block = av.AudioFrame.from_ndarray(
+                    sound[None, start : start + 1024], format="fltp", layout="mono"
+                )
                 block.sample_rate, block.pts, block.time_base = SAMPLE_RATE, start, Fraction(1, SAMPLE_RATE)
                 container.mux(audio.encode(block))
             container.mux(audio.encode())
 
 
-def render_video(path: Path, label: str, generator: Generator, *, sound: bool = True, num_frames: int = NUM_FRAMES) -> None:
+def render_video(
+    path: Path, label: str, generator: Generator, *, sound: bool = True, num_frames: int = NUM_FRAMES
+) -> None:
     """Draw, voice and encode one video of a class."""
     kind = CLASSES[label]
     frames = render_frames(kind, generator, num_frames)

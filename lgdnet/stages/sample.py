@@ -49,7 +49,9 @@ class Video:
         return out / "videos" / self.split / f"{self.youtube_id}_{self.start_sec:06d}_{self.end_sec:06d}.mp4"
 
 
-def run(out: Path, *, seed: int = 0, videos_per_class: dict[str, int] | None = None, num_workers: int = 2) -> None:
+def run(
+    out: Path, *, seed: int = 0, videos_per_class: dict[str, int] | None = None, num_workers: int = 2
+) -> None:
     """Write `videos/{split}/*.mp4` and `{split}.csv` under `out`. Finished videos of an earlier run stay."""
     videos = plan(seed, videos_per_class or VIDEOS_PER_CLASS)
     missing = [video for video in videos if not video.path(out).exists()]
@@ -84,7 +86,9 @@ def make(video: Video, out: Path) -> None:
         # PyAV takes the container from the file name's ending.
         whole = tmp.with_suffix(".mp4")
         sound = video.fault != "no sound"
-        render_video(whole, video.label, np.random.default_rng(video.seed), sound=sound, num_frames=video.num_frames)
+        render_video(
+            whole, video.label, np.random.default_rng(video.seed), sound=sound, num_frames=video.num_frames
+        )
         content = whole.read_bytes()
         whole.unlink()
         kept = {"zero bytes": 0, "truncated": len(content) // 2}.get(video.fault or "", len(content))

@@ -18,6 +18,7 @@ def read_settings():
 
 CHALLENGE = read_settings()
 
+
 wildcard_constraints:
     stream="|".join(CHALLENGE.streams),
     split="train|validation|test",
@@ -39,7 +40,10 @@ def num_shards(split):
 
 
 def feature_shards(stream, split):
-    return [results(f"streams/{stream}/features/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+    return [
+        results(f"streams/{stream}/features/{split}/{shard:04d}.h5")
+        for shard in range(num_shards(split))
+    ]
 
 
 def video_scores(split):
@@ -53,7 +57,9 @@ def video_scores(split):
 
 def annotation_files():
     files = [*CHALLENGE.dataset.annotations.values(), CHALLENGE.dataset.classes]
-    return [CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None]
+    return [
+        CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None
+    ]
 
 
 def video_root():
@@ -65,7 +71,9 @@ def dataset_settings():
 
 
 def train_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS)
+    return lgdnet.settings.changed(
+        CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS
+    )
 
 
 def dump_settings(wildcards):

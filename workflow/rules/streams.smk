@@ -12,11 +12,11 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
+    threads: 2
     params:
         settings=train_settings,
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
-    threads: 2
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
@@ -33,11 +33,11 @@ rule dump:
         results("logs/dump/{stream}-{split}-{shard}.log"),
     benchmark:
         results("benchmarks/dump/{stream}-{split}-{shard}.tsv")
+    threads: 1
     params:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
-    threads: 1
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"

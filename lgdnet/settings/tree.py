@@ -1,43 +1,11 @@
-"""The settings of a whole challenge: one frozen tree, checked while `config.yaml` is read.
+"""The tree of `config.yaml`, block by block."""
 
-No torch and no numpy here: the Snakefile of every cluster job loads this module.
-"""
-
-import difflib
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from lgdnet.errors import InputError
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
-Split = Literal["train", "validation", "test"]
-S = TypeVar("S", bound="Settings")
-
-
-class SettingsError(InputError):
-    """A setting that is unknown, missing or out of range, named by its path in the file."""
-
-
-class Settings(BaseModel):
-    """Frozen, and strict about names: an unknown key is an error, never a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
 
 
 class DatasetSettings(Settings):
@@ -99,7 +67,7 @@ class AugmentSettings(Settings):
     aspect_ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
     """Width over height of the random crop before it is resized."""
     mirror: Fraction = 0.5
-    """Probability of a left-right mirror; horizontal flow changes its sign. 0 where direction is the label."""
+    """Probability of a left-right mirror; flow's x changes its sign. 0 where direction is the label."""
 
 
 class TrainSettings(Settings):
@@ -176,7 +144,7 @@ class Challenge(Settings):
 
     challenge: Name
     """Name of the challenge; all it makes lies under `results/<name>/`."""
-    data_root: Path = Path(".")
+    data_root: Path = Path()
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
@@ -194,13 +162,20 @@ class Challenge(Settings):
             seen = [name]
             while stream.init is not None:
                 if stream.init not in self.streams:
-                    raise ValueError(f"streams.{name}: init: no stream is called {stream.init!r}{nearest(stream.init, self.streams)}")
+                    raise ValueError(
+                        f"streams.{name}: init: no stream is called {stream.init!r}"
+                        f"{nearest(stream.init, self.streams)}"
+                    )
                 if stream.init in seen:
-                    raise ValueError(f"streams.{name}: init: a circle of streams, {' <- '.join([*seen, stream.init])}")
+                    raise ValueError(
+                        f"streams.{name}: init: a circle of streams, {' <- '.join([*seen, stream.init])}"
+                    )
                 seen.append(stream.init)
                 stream = self.streams[stream.init]
         if self.evaluate.split not in self.dataset.annotations:
-            raise ValueError(f"evaluate: split: {self.evaluate.split!r} has no entry under dataset: annotations")
+            raise ValueError(
+                f"evaluate: split: {self.evaluate.split!r} has no entry under dataset: annotations"
+            )
         if "train" not in self.dataset.annotations:
             raise ValueError("dataset: annotations: no entry for 'train'")
         return self
@@ -211,113 +186,3 @@ class Challenge(Settings):
 
 
 TRAIN_KEYS = tuple(name for name in StreamSettings.model_fields if name not in ("dump", "aggregate"))
-
-
-def changed(settings: Settings, keys: tuple[str, ...] | None = None) -> str:
-    """JSON of the values that differ from their defaults, of all keys or of some.
-
-    This is what a rule hands to its stage and what Snakemake compares: a comment, a new field or a default
-    written out changes nothing; a changed value reruns exactly the stages that are handed it.
-    """
-    values = settings.model_dump(mode="json", exclude_defaults=True, include=set(keys) if keys else None)
-    return json.dumps(values, sort_keys=True)
-
-
-def parse(model: type[S], text: str) -> S:
-    """Settings of a stage from the JSON of its `--settings` option."""
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise SettingsError(f"--settings: not JSON ({error}): {text!r}") from None
-    return check(model, values, source="--settings")
-
-
-def read_challenge(path: Path) -> Challenge:
-    """A challenge from a YAML file."""
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file. Name a challenge file, such as config.yaml.") from None
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    return challenge_of(values, source=str(path))
-
-
-def challenge_of(values: Any, *, source: str) -> Challenge:
-    """A challenge from parsed YAML; `stream_defaults` are filled into every stream.
-
-    Raises SettingsError with one line per fault, each with the path of the key and its nearest neighbour.
-    """
-    if isinstance(values, Mapping) and isinstance(values.get("streams"), Mapping):
-        defaults = values.get("stream_defaults") or {}
-        streams = {name: merged(defaults, own or {}) for name, own in values["streams"].items()}
-        values = {**values, "streams": streams}
-    return check(Challenge, values, source=source)
-
-
-def merged(defaults: Any, own: Any) -> Any:
-    """`own` over `defaults`, mapping by mapping; anything but a mapping is replaced whole."""
-    if not (isinstance(defaults, Mapping) and isinstance(own, Mapping)):
-        return own
-    return {key: merged(defaults.get(key), own[key]) if key in own else defaults[key] for key in {**defaults, **own}}
-
-
-def check(model: type[S], values: Any, *, source: str) -> S:
-    """Validate, or raise SettingsError in plain words."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        lines = [f"{source}: {describe(fault, model)}" for fault in error.errors()]
-        raise SettingsError("\n".join(dict.fromkeys(lines))) from None
-
-
-def describe(fault: Mapping[str, Any], model: type[Settings]) -> str:
-    """One fault of pydantic's list as `streams.frame16: dump: unknown key 'num_crop'; did you mean 'num_crops'?`"""
-    *parents, key = fault["loc"] or ("",)
-    where = "".join(f"{part}: " for part in join_names(parents))
-    if fault["type"] == "extra_forbidden":
-        return f"{where}unknown key {key!r}{nearest(str(key), fields_at(model, parents))}"
-    if fault["type"] == "missing":
-        return f"{where}missing key {key!r}"
-    message = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:
-        return message
-    where = "".join(f"{part}: " for part in join_names(fault["loc"]))
-    shown = "" if isinstance(fault.get("input"), Mapping) else f" (it is {fault.get('input')!r})"
-    return f"{where}{message[0].lower()}{message[1:]}{shown}"
-
-
-def join_names(parts: Any) -> list[str]:
-    """`streams`, `frame16`, `dump` as `streams.frame16`, `dump`: the name of a stream belongs to its table."""
-    names = [str(part) for part in parts if part != "[key]"]
-    if len(names) >= 2 and names[0] in ("streams", "fusions"):
-        names[:2] = [f"{names[0]}.{names[1]}"]
-    return names
-
-
-def fields_at(model: type[Settings], parents: list[Any]) -> list[str]:
-    """The key names allowed at a path, to find the nearest neighbour of a misspelt one."""
-    current: Any = model
-    for part in parents:
-        if isinstance(current, type) and issubclass(current, Settings) and part in current.model_fields:
-            current = current.model_fields[part].annotation
-        else:  # the name of a stream in dict[Name, StreamSettings]
-            current = getattr(current, "__args__", (None,))[-1]
-    return list(current.model_fields) if isinstance(current, type) and issubclass(current, Settings) else []
-
-
-def nearest(word: str, words: Any) -> str:
-    """`; did you mean 'num_crops'?`, or what there is to choose from."""
-    close = difflib.get_close_matches(word, list(words), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known here: {', '.join(sorted(words))}" if words else ""
-
-
-def json_schema() -> str:
-    """JSON schema of `config.yaml`, for editors that complete and check while one types."""
-    schema = Challenge.model_json_schema()
-    schema["title"] = "lgdnet challenge"
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

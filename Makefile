@@ -1,0 +1,46 @@
+# Thin: each target is a few lines of commands that can be typed by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint format bench constraints schema dag clean
+
+# The sample challenge, from rendered videos to the leaderboard.
+demo: .venv/installed
+	$(BIN)/lgdnet sample --out data/sample
+	$(BIN)/snakemake
+	$(BIN)/lgdnet leaderboard results/sample/leaderboard.csv
+
+# The fast tests.
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow"
+
+# All tests, the whole workflow included.
+test-all: .venv/installed
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy lgdnet
+	$(BIN)/lint-imports
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Today's newest versions into constraints.txt; run the tests before you keep them.
+constraints:
+	$(PYTHON) tools/constraints.py
+
+schema: .venv/installed
+	$(BIN)/lgdnet schema > docs/config.schema.json
+
+clean:
+	rm -rf results data .snakemake

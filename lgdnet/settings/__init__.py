@@ -1,0 +1,41 @@
+"""The settings of a whole challenge: one frozen tree, checked while `config.yaml` is read.
+
+No torch and no numpy here: the Snakefile of every cluster job loads this package.
+"""
+
+from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.reading import challenge_of, changed, json_schema, parse, read_challenge
+from lgdnet.settings.tree import (
+    TRAIN_KEYS,
+    AugmentSettings,
+    Challenge,
+    DatasetSettings,
+    DumpSettings,
+    EvaluateSettings,
+    ManifestSettings,
+    ShardSettings,
+    StreamSettings,
+    TrainSettings,
+    WeightsSettings,
+)
+
+__all__ = [
+    "TRAIN_KEYS",
+    "AugmentSettings",
+    "Challenge",
+    "DatasetSettings",
+    "DumpSettings",
+    "EvaluateSettings",
+    "ManifestSettings",
+    "Settings",
+    "SettingsError",
+    "ShardSettings",
+    "StreamSettings",
+    "TrainSettings",
+    "WeightsSettings",
+    "challenge_of",
+    "changed",
+    "json_schema",
+    "parse",
+    "read_challenge",
+]
