@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ app = typer.Typer(
 
 START, STAGES, LOOKING = "Begin", "Stages, in the order of the workflow", "Look at results"
 
+Method = Literal["average_pool", "max_pool"]
 Out = Annotated[Path, typer.Option(help="File to write; it appears only when it is whole.")]
 SettingsJson = Annotated[
     str, typer.Option("--settings", help="JSON of the settings that differ from their defaults.")
@@ -143,6 +144,67 @@ def dump(
         settings=parse(DumpSettings, settings),
         threads=threads,
     )
+
+
+@app.command(rich_help_panel=STAGES)
+def aggregate(
+    features: Annotated[
+        list[Path], typer.Argument(help="Feature files of all shards of one stream and split.")
+    ],
+    manifest: ManifestFile,
+    out: Out,
+    method: Annotated[Method, typer.Option(help="How views become a video.")] = "average_pool",
+) -> None:
+    """Turn the views of each video into one score.
+
+    Example: lgdnet aggregate results/sample/streams/frame16/features/validation/*.h5 --manifest
+    results/sample/manifest/validation.csv --out scores.h5
+    """
+    from lgdnet.stages import aggregate as stage
+
+    stage.run(features, manifest, out, method=method)
+    wrote(out)
+
+
+@app.command(rich_help_panel=STAGES)
+def evaluate(
+    scores: Annotated[list[Path], typer.Argument(help="Score files, one per row of the leaderboard.")],
+    manifest: ManifestFile,
+    out: Out,
+    rows: Annotated[
+        str, typer.Option(help="JSON list: name, input, backbone, clip, aggregation of each row.")
+    ],
+    rejected: Annotated[Path | None, typer.Option(help="rejected.csv; its videos count as wrong.")] = None,
+) -> None:
+    """Judge score files on a labelled split and write the leaderboard.
+
+    Example: lgdnet evaluate scores.h5 --manifest results/sample/manifest/validation.csv --out leaderboard.csv
+    --rows '[{"name": "frame16", "input": "Frame"}]'
+    """
+    from lgdnet.leaderboard import rows_from_json
+    from lgdnet.stages import evaluate as stage
+
+    stage.run(scores, manifest, out, rows=rows_from_json(rows), rejected=rejected)
+    wrote(out)
+
+
+@app.command(rich_help_panel=LOOKING)
+def leaderboard(
+    path: Annotated[Path, typer.Argument(help="leaderboard.csv of a challenge.")],
+) -> None:
+    """Print a leaderboard as a table.
+
+    Example: lgdnet leaderboard results/sample/leaderboard.csv
+    """
+    from lgdnet.leaderboard import printed
+
+    print(printed(path))
+    print(path)
+
+
+def wrote(path: Path) -> None:
+    """What a stage made, for the person who typed it."""
+    print(f"wrote {path}")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 
 from lgdnet.settings.base import Settings, SettingsError
 from lgdnet.settings.reading import challenge_of, changed, json_schema, parse, read_challenge
+from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
     AugmentSettings,
@@ -26,6 +27,7 @@ __all__ = [
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "LeaderboardRow",
     "ManifestSettings",
     "Settings",
     "SettingsError",
@@ -36,6 +38,7 @@ __all__ = [
     "challenge_of",
     "changed",
     "json_schema",
+    "leaderboard_rows",
     "parse",
     "read_challenge",
 ]

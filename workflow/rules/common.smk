@@ -1,5 +1,6 @@
 # What the rules know of the settings: paths, shards, and the JSON that each stage is handed.
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
+import json
 import sys
 
 import lgdnet.errors
@@ -47,12 +48,13 @@ def feature_shards(stream, split):
 
 
 def video_scores(split):
-    """Score files of every stream and aggregation, for one split."""
-    return [
-        results(f"streams/{name}/{aggregation}/{split}.h5")
-        for name, stream in CHALLENGE.streams.items()
-        for aggregation in stream.aggregate
-    ]
+    """Score files of every row of the leaderboard, for one split."""
+    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+
+
+def row_words():
+    """How each row is presented, as JSON."""
+    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
 
 
 def annotation_files():

@@ -18,11 +18,13 @@ rule evaluate:
     input:
         scores=video_scores(CHALLENGE.evaluate.split),
         manifest=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
-        classes=results("manifest/classes.txt"),
+        rejected=results("manifest/rejected.csv"),
     output:
         leaderboard=results("leaderboard.csv"),
     log:
         results("logs/evaluate.log"),
+    params:
+        rows=row_words(),
     shell:
-        "python -m lgdnet evaluate {input.scores:q} --manifest {input.manifest:q}"
-        " --classes {input.classes:q} --out {output.leaderboard:q} 2> {log:q}"
+        "python -m lgdnet evaluate {input.scores:q} --rows {params.rows:q} --manifest {input.manifest:q}"
+        " --rejected {input.rejected:q} --out {output.leaderboard:q} 2> {log:q}"
