@@ -45,14 +45,16 @@ def sample(
 
 
 @app.command(rich_help_panel=START)
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option(help="The reference for people instead, as Markdown.")] = False,
+) -> None:
     """Print the JSON schema of config.yaml, for editors.
 
     Example: lgdnet schema
     """
-    from lgdnet.settings import json_schema
+    from lgdnet.settings import json_schema, reference
 
-    print(json_schema(), end="")
+    print(reference() if markdown else json_schema(), end="")
 
 
 @app.command(rich_help_panel=STAGES)
