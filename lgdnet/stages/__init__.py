@@ -1,0 +1,1 @@
+"""One module per stage: read, compute, write. Stages never import each other."""
