@@ -156,7 +156,7 @@ def _check_content(
             row = int(np.flatnonzero(wrong)[0])
             raise ScoresError(
                 f"{path}: scores of {int(wrong.sum())} videos are no probabilities, first "
-                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say so: kind logits."
+                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say kind: logits."
             )
 
 
