@@ -1,5 +1,6 @@
 """leaderboard.csv: the columns of the slides' table first, then what a reader needs to believe a row."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,9 @@ import pandas as pd
 
 from lgdnet import metrics
 from lgdnet.artefact import write_text
+from lgdnet.errors import InputError
 
+PROVENANCE_COLUMNS = ["row", "settings", "code"]
 SLIDE_COLUMNS = ["Input", "Backbone", "Clip", "Aggregation", "Top1", "Top5"]  # percent with one decimal
 
 
@@ -81,6 +84,23 @@ def table(results: Sequence[Result]) -> pd.DataFrame:
 def write_leaderboard(path: Path, results: Sequence[Result]) -> None:
     """CSV in the order of the rows given: the order of the slides' table, not of success."""
     write_text(path, table(results).to_csv(index=False, lineterminator="\n"))
+
+
+def rows_from_json(text: str) -> list[Row]:
+    """The `--rows` option: a JSON list of the fields of `Row`, `name` and `input` at least."""
+    try:
+        return [Row(**words) for words in json.loads(text)]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"--rows: not a JSON list of rows ({error}): {text!r}") from None
+
+
+def printed(path: Path) -> str:
+    """A leaderboard file as a table for the terminal: what identifies a row, and its figures."""
+    try:
+        lines = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such leaderboard. `snakemake leaderboard` makes it.") from None
+    return lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]].to_string(index=False)
 
 
 def _line(result: Result) -> dict[str, str]:
