@@ -14,10 +14,14 @@ MIN_PROBABILITY = 1e-12
 
 
 class Stream(NamedTuple):
-    """Scores of one stream, aligned to the manifest: (N, K) rows that sum to 1, (N,) bool present."""
+    """One stream, aligned to the manifest: (N, K) rows and (N,) bool present.
+
+    Rows are probabilities, or, with `is_log`, logits of any offset: nothing is lost to underflow.
+    """
 
     scores: np.ndarray
     present: np.ndarray
+    is_log: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,9 @@ def fit(fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, rows:
     temperatures = np.ones(num)
     if fusion.calibrate:
         for s, member in enumerate(members):
-            scores, present = _member_scores(member, streams, rows)
-            temperatures[s] = best_temperature(_log(scores[present]), labels[rows[present]])
+            stream = _member(member, streams, rows)
+            known = stream.present
+            temperatures[s] = best_temperature(_log_scores(stream)[known], labels[rows[known]])
     if fusion.method == "given":
         weights = np.ones(num) if fusion.weights is None else np.asarray(fusion.weights, float)
         assert len(weights) == num and (weights >= 0).all() and weights.any(), "one weight >= 0 per member"
@@ -109,7 +114,8 @@ def predict(fitted: Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> 
         share = fitted.weights[:, None] * here  # (S, n)
         total = share.sum(axis=0)
         present[batch] = total > 0
-        scale = fitted.weights.sum() if of == "logits" else 1.0
+        # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
+        scale = fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0
         share = (share * (scale / np.where(total > 0, total, 1))).astype(np.float32)
         mean = np.einsum("sn,snk->nk", share, values)
         if of == "logits":
@@ -141,12 +147,11 @@ def cross_fit(
     return scores, present, fits
 
 
-def _member_scores(
-    member: str | Fitted, streams: Mapping[str, Stream], rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _member(member: str | Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> Stream:
     if isinstance(member, str):
-        return streams[member].scores[rows], streams[member].present[rows]
-    return predict(member, streams, rows)
+        stream = streams[member]
+        return Stream(stream.scores[rows], stream.present[rows], stream.is_log)
+    return Stream(*predict(member, streams, rows))
 
 
 def _member_values(
@@ -155,14 +160,23 @@ def _member_values(
     """What is averaged, at the right temperature: (S, n, K) with zeros where absent, and (S, n) present."""
     values, present = [], []
     for member, temperature in zip(fitted.members, fitted.temperatures, strict=True):
-        scores, here = _member_scores(member, streams, rows)
-        if temperature != 1 or of == "logits":
-            log_scores = _log(scores) / np.float32(temperature)
-            log_scores -= np.log(np.exp(log_scores).sum(axis=1, keepdims=True))
+        stream = _member(member, streams, rows)
+        scores = stream.scores
+        if temperature != 1 or of == "logits" or stream.is_log:
+            log_scores = _log_softmax(_log_scores(stream) / np.float32(temperature))
             scores = log_scores if of == "logits" else np.exp(log_scores)
-        values.append(scores * here[:, None])
-        present.append(here)
+        values.append(scores * stream.present[:, None])
+        present.append(stream.present)
     return np.stack(values), np.stack(present)
+
+
+def _log_scores(stream: Stream) -> np.ndarray:
+    return stream.scores if stream.is_log else np.log(np.maximum(stream.scores, MIN_PROBABILITY))
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def _candidates(
@@ -195,10 +209,6 @@ def _any_present(
         else:
             found |= _any_present(member.members, streams, rows)
     return found
-
-
-def _log(scores: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(scores, MIN_PROBABILITY))
 
 
 def _batches(num: int) -> Iterator[slice]:

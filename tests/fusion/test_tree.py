@@ -42,10 +42,10 @@ def test_given_weights_are_the_weighted_mean_of_scores():
     assert present.all()
 
 
-def test_averaging_logits_is_the_normalised_product_of_scores():
+def test_averaging_logits_is_the_geometric_mean_of_scores():
     fusion = Fusion("two", ("good", "fair"), weights=(2, 1), of="logits")
     fused, _ = predict(fit(fusion, STREAMS, LABELS, ROWS), STREAMS, ROWS)
-    product = STREAMS["good"].scores ** 2 * STREAMS["fair"].scores
+    product = (STREAMS["good"].scores ** 2 * STREAMS["fair"].scores) ** (1 / 3)
     np.testing.assert_allclose(fused, product / product.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
@@ -55,9 +55,15 @@ def test_a_missing_stream_leaves_its_weight_to_the_others(of):
     streams = {"good": STREAMS["good"], "audio": Stream(STREAMS["fair"].scores * heard[:, None], heard)}
     fused, present = predict(fit(Fusion("x", ("good", "audio"), of=of), streams, LABELS, ROWS), streams, ROWS)
     assert present.all()
-    alone = STREAMS["good"].scores[~heard]
-    expected = alone if of == "scores" else alone**2 / (alone**2).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(fused[~heard], expected, rtol=1e-4)
+    np.testing.assert_allclose(fused[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
+
+
+def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order():
+    logits = np.random.default_rng(0).normal(size=(N, K)).astype(np.float32) * 300
+    streams = {"loud": Stream(logits + 1000, ALL, is_log=True), "fair": STREAMS["fair"]}
+    fitted = fit(Fusion("x", ("loud", "fair"), weights=(1, 0), of="logits"), streams, LABELS, ROWS)
+    fused, _ = predict(fitted, streams, ROWS)
+    assert (fused.argmax(axis=1) == logits.argmax(axis=1)).all() and np.isfinite(fused).all()
 
 
 def test_a_video_without_any_stream_is_absent_not_a_guess():
