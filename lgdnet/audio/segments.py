@@ -1,0 +1,43 @@
+"""Segments of log-mel frames: where they lie beside the clips of the other streams, and how they are cut out.
+
+A segment is `segment_frames` log-mel frames (256 are 2.56 s), centred on a moment of the video. Times are in
+seconds on the clock of the pictures, whose zero is the first picture shown.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lgdnet.audio.logmel import FRAMES_PER_SEC, LOG_FLOOR
+
+
+def clip_centres_sec(starts: Sequence[int], *, clip_length: int, frame_stride: int, fps: float) -> np.ndarray:
+    """Middle of each clip in seconds: first frames (clips,) -> (clips,).
+
+    A clip of T frames shows from the start of its first to the end of its last frame. A clip that is longer
+    than its video begins at frame 0 all the same, and so do its neighbours: callers bound the centre.
+    """
+    return (np.asarray(starts, np.float64) + clip_length * frame_stride / 2) / fps
+
+
+def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int) -> int:
+    """First log-mel frame of the segment centred at `centre_sec` in a sound that starts at `start_sec`.
+
+    Log-mel frame i stands for the moment start_sec + i / FRAMES_PER_SEC, the segment for the span of its
+    frames' hops, so the choice is within 5 ms. Negative, or beyond the end, where the sound does not reach.
+    """
+    return round((centre_sec - start_sec) * FRAMES_PER_SEC - (segment_frames - 1) / 2)
+
+
+def cut_segment(mel: np.ndarray, first: int, segment_frames: int) -> np.ndarray:
+    """Frames first .. first + segment_frames of (frames, mels), as (segment_frames, mels) float32; silence outside."""
+    segment = np.full((segment_frames, mel.shape[1]), LOG_FLOOR, np.float32)
+    low, high = max(first, 0), min(first + segment_frames, len(mel))
+    if low < high:
+        segment[low - first : high - first] = mel[low:high]
+    return segment
+
+
+def covered(first: int, segment_frames: int, num_mel_frames: int) -> float:
+    """The share of a segment that the sound reaches, in [0, 1]."""
+    return max(0, min(first + segment_frames, num_mel_frames) - max(first, 0)) / segment_frames
