@@ -1,0 +1,1 @@
+"""One module per stage of the workflow: read, compute, write. Stages never import each other."""
