@@ -27,7 +27,7 @@ LOWEST_HZ, HIGHEST_HZ = 60.0, 7800.0
 FRAMES_PER_SEC = SAMPLE_RATE / HOP_SAMPLES
 
 # Rounding to 16 bit is white noise of about 4e-10 per mel bin; a floor 250 times higher turns it into 0.004
-# (0.05 at most) after the logarithm, so that silence stays one number. A whisper is 1e-6 and more. Our choice.
+# (0.05 at most) after the logarithm, so that silence stays one number. A whisper has 1e-6. Our choice.
 POWER_FLOOR = 1e-7
 LOG_FLOOR = float(np.log(np.float32(POWER_FLOOR)))  # the value of digital silence
 

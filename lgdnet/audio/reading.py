@@ -11,9 +11,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av import AudioStream, Packet, VideoStream
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.container import InputContainer
+from av.frame import Frame
 from av.stream import Disposition
 
 from lgdnet.errors import InputError
@@ -129,7 +132,7 @@ class Sound:
         next_sec = 0.0
         jumped = False
         for frame in self._frames():
-            start_sec = next_sec if frame.pts is None else float(frame.pts * frame.time_base)
+            start_sec = time_of(frame, otherwise=next_sec)
             if self._first_sound_sec is None:
                 self._first_sound_sec = next_sec = start_sec
             lag_sec = start_sec - next_sec
@@ -172,7 +175,9 @@ class Sound:
                 for packet in _packets(container, sound):
                     yield from self._decode(packet)
 
-    def _frames_and_first_picture(self, container, sound, pictures) -> Iterator[AudioFrame]:
+    def _frames_and_first_picture(
+        self, container: InputContainer, sound: AudioStream, pictures: VideoStream
+    ) -> Iterator[AudioFrame]:
         looked_at = 0
         for packet in _packets(container, sound, pictures):
             if packet.stream is sound:
@@ -183,7 +188,7 @@ class Sound:
         if self._first_picture_sec is None and pictures.start_time is not None:
             self._first_picture_sec = float(pictures.start_time * pictures.time_base)
 
-    def _decode(self, packet) -> Iterator[AudioFrame]:
+    def _decode(self, packet: Packet) -> Iterator[AudioFrame]:
         try:
             frames = packet.decode()
         except av.error.FFmpegError:
@@ -199,9 +204,9 @@ class Sound:
 
 
 def read_sound(path: Path, *, max_hours: float = MAX_HOURS) -> tuple[np.ndarray, SoundFacts]:
-    """All of a file's sound, (samples,) float32 at 16 kHz, and what it is. AudioError names a file that does not open.
+    """All of a file's sound, (samples,) float32 at 16 kHz, and what it is.
 
-    For short files and pictures; a long one is better read in `Sound(path).blocks()`.
+    AudioError names a file that does not open. For short files; read a long one in `Sound(path).blocks()`.
     """
     sound = Sound(path, max_hours=max_hours)
     blocks = list(sound.blocks())
@@ -216,7 +221,7 @@ def probe_sound(path: Path, *, max_hours: float = MAX_HOURS) -> SoundFacts:
     return sound.facts
 
 
-def _packets(container, *streams) -> Iterator:
+def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> Iterator[Packet]:
     """Packets until the file ends or breaks: what lies behind a broken place cannot be placed in time."""
     packets = container.demux(*streams)
     while True:
@@ -229,7 +234,7 @@ def _packets(container, *streams) -> Iterator:
         yield packet
 
 
-def _moving_pictures(container):
+def _moving_pictures(container: InputContainer) -> VideoStream | None:
     """The video track, where there is one that decodes and is not the cover of a record."""
     pictures = container.streams.best("video")
     if pictures is None or pictures.codec_context is None or Disposition.attached_pic in pictures.disposition:
@@ -240,12 +245,17 @@ def _moving_pictures(container):
     return pictures
 
 
-def _time_of_first_picture(packet) -> float | None:
+def _time_of_first_picture(packet: Packet) -> float | None:
     try:
         frames = packet.decode()
     except av.error.FFmpegError:
         return None
-    return next((float(frame.pts * frame.time_base) for frame in frames if frame.pts is not None), None)
+    return next((time_of(frame, otherwise=0.0) for frame in frames if frame.pts is not None), None)
+
+
+def time_of(frame: Frame, *, otherwise: float) -> float:
+    """The time stamp in seconds."""
+    return otherwise if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
 
 
 def format_of(frame: AudioFrame) -> tuple[int, str, str]:
@@ -254,9 +264,9 @@ def format_of(frame: AudioFrame) -> tuple[int, str, str]:
 
 
 class Run:
-    """Frames of one format that follow each other without a gap, mixed to mono and resampled about a second at a time.
+    """Frames of one format that follow each other without a gap, mixed to mono and resampled.
 
-    Frames of AAC or MP3 are 20 ms long; collecting them first saves a third of the time.
+    Frames of AAC or MP3 are 20 ms long; collecting a second of them first saves a third of the time.
     """
 
     def __init__(self, format: tuple[int, str, str]) -> None:
@@ -287,9 +297,7 @@ def _with_known_layout(frame: AudioFrame) -> AudioFrame:
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
     unsigned = samples.dtype == np.uint8
-    full_scale = (
-        1.0 if samples.dtype.kind == "f" else 128.0 if unsigned else -float(np.iinfo(samples.dtype).min)
-    )
+    full_scale = 1.0 if samples.dtype.kind == "f" else float(2 ** (8 * samples.itemsize - 1))
     mono = (samples.mean(0, dtype=np.float64, keepdims=True) - 128.0 * unsigned) / full_scale
     plain = AudioFrame.from_ndarray(mono.astype(np.float32), format="flt", layout="mono")
     plain.sample_rate = frame.sample_rate

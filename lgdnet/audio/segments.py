@@ -30,7 +30,7 @@ def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int)
 
 
 def cut_segment(mel: np.ndarray, first: int, segment_frames: int) -> np.ndarray:
-    """Frames first .. first + segment_frames of (frames, mels), as (segment_frames, mels) float32; silence outside."""
+    """Frames first .. first + segment_frames of (frames, mels), silence outside. -> (segment_frames, mels)"""
     segment = np.full((segment_frames, mel.shape[1]), LOG_FLOOR, np.float32)
     low, high = max(first, 0), min(first + segment_frames, len(mel))
     if low < high:

@@ -18,8 +18,8 @@ from lgdnet.audio.storage import sums_of
 
 FORMAT = "lgdnet-mel-statistics-1"
 
-# A bin that hardly moves in training (above the band of telephone sound, say) holds rounding noise of up to 0.04
-# around its floor; dividing by less than this would make features of it. Speech and noise bins have 1.5 to 4.
+# A bin that hardly moves in training (above the band of telephone sound, say) holds rounding noise of up to
+# 0.05 around its floor; dividing by less than this would make features of it. Bins with sound have 1.5 to 4.
 SMALLEST_STD = 0.25
 
 
@@ -68,6 +68,7 @@ def read_statistics(path: Path) -> MelStatistics:
         right = False
     if not right:
         raise AudioError(
-            f"{path}: not a file of mel statistics ({FORMAT}). Delete it and run `snakemake audio` to make it again."
+            f"{path}: not a file of mel statistics ({FORMAT}). "
+            "Delete it and run `snakemake audio` to make it again."
         )
     return MelStatistics(mean, std)

@@ -97,7 +97,7 @@ class MelWriter:
 
 
 class MelStore:
-    """Log-mel frames of the videos of several shards, by video id. Files are opened when first read, in each process."""
+    """Log-mel frames of the videos of several shards, by video id. Each process opens files when it reads."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = list(paths)
@@ -180,7 +180,8 @@ def open_shard(path: Path) -> h5py.File:
     if found != FORMAT or not h5.attrs.get("complete", False):
         h5.close()
         raise AudioError(
-            f"{path}: format is {found!r}, {FORMAT!r} is needed. Delete it and run `snakemake audio` to make it again."
+            f"{path}: format is {found!r}, {FORMAT!r} is needed. "
+            "Delete it and run `snakemake audio` to make it again."
         )
     return h5
 

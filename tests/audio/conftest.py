@@ -33,7 +33,7 @@ def write_media(
     pictures_start_sec: float = 0.0,
     jumps: dict[int, float] | None = None,
 ) -> Path:
-    """A file with sound, (samples,) or (samples, channels) in [-1, 1], and pictures (T, H, W, 3) uint8, each optional.
+    """A file with sound, (samples,) or (samples, channels), and pictures (T, H, W, 3) uint8, each optional.
 
     `jumps`: {sample: seconds} moves everything from that sample on later (earlier if negative) in time.
     """

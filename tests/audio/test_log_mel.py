@@ -5,7 +5,6 @@ import warnings
 import librosa
 import numpy as np
 import pytest
-from conftest import tone
 
 from lgdnet.audio.logmel import (
     FRAMES_PER_SEC,
@@ -17,6 +16,7 @@ from lgdnet.audio.logmel import (
     log_mel,
     log_mel_blocks,
 )
+from tests.audio.conftest import tone
 
 
 def librosas(samples: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Files of log-mel frames give back what went in, and say what is wrong with them."""
 
-import os
 import pickle
 
 import h5py
@@ -70,7 +69,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path):
     with pytest.raises(KeyboardInterrupt), MelWriter(tmp_path / "0.h5", provenance=MADE_BY) as writer:
         writer.add_frames(mel_of(5))
         raise KeyboardInterrupt
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_files_are_named(tmp_path):

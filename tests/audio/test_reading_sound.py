@@ -6,10 +6,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from conftest import tone
 
 from lgdnet.audio import reading
 from lgdnet.audio.reading import AudioError, SoundFacts, probe_sound, read_sound
+from tests.audio.conftest import tone
 
 BLACK = np.zeros((50, 32, 32, 3), np.uint8)
 
