@@ -162,7 +162,7 @@ class Sound:
             ) from error
         with container:
             sound = container.streams.best("audio")
-            if sound is None:
+            if not isinstance(sound, AudioStream):
                 return
             if sound.duration is not None and sound.time_base is not None:
                 self._declared_sec = float(sound.duration * sound.time_base)
@@ -186,7 +186,7 @@ class Sound:
                 looked_at += 1
                 self._first_picture_sec = _time_of_first_picture(packet)
         if self._first_picture_sec is None and pictures.start_time is not None:
-            self._first_picture_sec = float(pictures.start_time * pictures.time_base)
+            self._first_picture_sec = float(pictures.start_time * (pictures.time_base or 0))
 
     def _decode(self, packet: Packet) -> Iterator[AudioFrame]:
         try:
@@ -195,7 +195,7 @@ class Sound:
             self._num_bad_packets += 1
             return
         for frame in frames:
-            if frame.samples and frame.sample_rate:
+            if isinstance(frame, AudioFrame) and frame.samples and frame.sample_rate:
                 if not self._sample_rate:
                     self._sample_rate = frame.sample_rate
                     self._num_channels = frame.layout.nb_channels
@@ -237,7 +237,11 @@ def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> 
 def _moving_pictures(container: InputContainer) -> VideoStream | None:
     """The video track, where there is one that decodes and is not the cover of a record."""
     pictures = container.streams.best("video")
-    if pictures is None or pictures.codec_context is None or Disposition.attached_pic in pictures.disposition:
+    if (
+        not isinstance(pictures, VideoStream)
+        or pictures.codec_context is None
+        or Disposition.attached_pic in pictures.disposition
+    ):
         return None
     if pictures.codec_context.width * pictures.codec_context.height > MAX_PIXELS:
         return None
