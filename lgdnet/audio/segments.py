@@ -11,13 +11,17 @@ import numpy as np
 from lgdnet.audio.logmel import FRAMES_PER_SEC, LOG_FLOOR
 
 
-def clip_centres_sec(starts: Sequence[int], *, clip_length: int, frame_stride: int, fps: float) -> np.ndarray:
+def clip_centres_sec(
+    starts: Sequence[int], *, clip_length: int, frame_stride: int, num_video_frames: int, fps: float
+) -> np.ndarray:
     """Middle of each clip in seconds: first frames (clips,) -> (clips,).
 
-    A clip of T frames shows from the start of its first to the end of its last frame. A clip that is longer
-    than its video begins at frame 0 all the same, and so do its neighbours: callers bound the centre.
+    A clip shows the time from the start of its first frame to the end of its last one, or to the end of a
+    video that is too short for it and loops.
     """
-    return (np.asarray(starts, np.float64) + clip_length * frame_stride / 2) / fps
+    first = np.asarray(starts, np.float64)
+    shown = np.minimum(clip_length * frame_stride, num_video_frames - first)
+    return (first + shown / 2) / fps
 
 
 def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int) -> int:

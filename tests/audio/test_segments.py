@@ -11,10 +11,14 @@ from lgdnet.audio.segments import clip_centres_sec, covered, cut_segment, first_
 
 
 def test_the_centre_of_a_clip_is_the_middle_of_what_it_shows():
-    np.testing.assert_allclose(
-        clip_centres_sec([0, 50], clip_length=16, frame_stride=1, fps=25.0), [0.32, 2.32]
-    )
-    np.testing.assert_allclose(clip_centres_sec([0], clip_length=16, frame_stride=4, fps=25.0), [1.28])
+    def centres(starts, clip_length, frame_stride):
+        return clip_centres_sec(
+            starts, clip_length=clip_length, frame_stride=frame_stride, num_video_frames=100, fps=25.0
+        ).tolist()
+
+    assert centres([0, 50], 16, 1) == pytest.approx([0.32, 2.32])
+    assert centres([0], 16, 4) == pytest.approx([1.28])
+    assert centres([0], 128, 1) == pytest.approx([2.0])  # the clip loops: the middle of the video
 
 
 @given(centre=st.floats(0, 100), start=st.floats(-1, 5), frames=st.integers(1, 400))
