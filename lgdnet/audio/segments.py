@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lgdnet.audio.logmel import FRAMES_PER_SEC, LOG_FLOOR
+from lgdnet.clips import clip_starts
 
 
 def clip_centres_sec(
@@ -31,6 +32,42 @@ def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int)
     frames' hops, so the choice is within 5 ms. Negative, or beyond the end, where the sound does not reach.
     """
     return round((centre_sec - start_sec) * FRAMES_PER_SEC - (segment_frames - 1) / 2)
+
+
+def segment_places(
+    *,
+    num_video_frames: int,
+    fps: float,
+    num_mel_frames: int,
+    start_sec: float,
+    num_clips: int,
+    clip_length: int,
+    frame_stride: int = 1,
+    segment_frames: int,
+) -> tuple[list[int], list[int]]:
+    """First video frame of each evenly spaced clip, and first log-mel frame of the segment around its middle.
+
+    Without pictures (`num_video_frames` 0) segments are spread over the sound as clips are over a video, and
+    both lists count log-mel frames; a sound shorter than a segment lies in its middle.
+    """
+    if num_video_frames == 0:
+        starts = clip_starts(num_mel_frames, num_clips=num_clips, clip_length=segment_frames)
+        missing = max(segment_frames - num_mel_frames, 0)
+        return starts, [start - missing // 2 for start in starts]
+    starts = clip_starts(
+        num_video_frames, num_clips=num_clips, clip_length=clip_length, frame_stride=frame_stride
+    )
+    centres_sec = clip_centres_sec(
+        starts,
+        clip_length=clip_length,
+        frame_stride=frame_stride,
+        num_video_frames=num_video_frames,
+        fps=fps,
+    )
+    return starts, [
+        first_mel_frame(centre, start_sec=start_sec, segment_frames=segment_frames)
+        for centre in centres_sec.tolist()
+    ]
 
 
 def cut_segment(mel: np.ndarray, first: int, segment_frames: int) -> np.ndarray:

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 from lgdnet.audio.logmel import FRAMES_PER_SEC
-from lgdnet.audio.segments import clip_centres_sec, cut_segment, first_mel_frame
+from lgdnet.audio.segments import cut_segment, segment_places
 from lgdnet.audio.statistics import MelStatistics
 from lgdnet.audio.storage import MelStore
-from lgdnet.clips import clip_starts
 from lgdnet.loader.batches import View
 from lgdnet.manifest import Manifest
 
@@ -102,28 +101,17 @@ class AudioSource:
 
     def places(self, row: int, num_clips: int) -> tuple[list[int], list[int]]:
         """Where each clip starts (video frame) and where its segment starts (log-mel frame)."""
-        video_id, where = self.video_ids[row], int(self._row[row])
-        num_frames = int(self.manifest.num_frames[where])
-        if num_frames == 0:  # only sound: its own frames are the clock
-            num_mel_frames = self.store.num_frames(video_id)
-            starts = clip_starts(num_mel_frames, num_clips=num_clips, clip_length=self.segment_frames)
-            spare = min(num_mel_frames - self.segment_frames, 0)
-            return starts, [start + spare // 2 for start in starts]
-        starts = clip_starts(
-            num_frames, num_clips=num_clips, clip_length=self.clip_length, frame_stride=self.frame_stride
-        )
-        centres_sec = clip_centres_sec(
-            starts,
+        where, facts = int(self._row[row]), self.store.facts(self.video_ids[row])
+        return segment_places(
+            num_video_frames=int(self.manifest.num_frames[where]),
+            fps=float(self.manifest.table["fps"].iat[where]),
+            num_mel_frames=self.store.num_frames(self.video_ids[row]),
+            start_sec=facts.start_sec,
+            num_clips=num_clips,
             clip_length=self.clip_length,
             frame_stride=self.frame_stride,
-            num_video_frames=num_frames,
-            fps=float(self.manifest.table["fps"].iat[where]),
+            segment_frames=self.segment_frames,
         )
-        start_sec = self.store.facts(video_id).start_sec
-        return starts, [
-            first_mel_frame(centre, start_sec=start_sec, segment_frames=self.segment_frames)
-            for centre in centres_sec.tolist()
-        ]
 
     def segment(self, row: int, first: int) -> np.ndarray:
         """Log-mel frames first .. first + T, standardised, silence beyond the track. -> (1, F, T) float32"""
