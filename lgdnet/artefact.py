@@ -60,7 +60,7 @@ def file_digest(path: Path) -> str:
 
 
 def digest(value: Any) -> str:
-    """First 12 hex digits of the sha256 of a JSON value; the same for equal values whatever their key order."""
+    """First 12 hex digits of the sha256 of a JSON value; key order does not matter."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -73,8 +73,12 @@ def code_version() -> str:
         return __version__
     git = ["git", "-C", str(root)]
     try:
-        commit = subprocess.run([*git, "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True)
-        status = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short=7", "HEAD"], capture_output=True, text=True, check=True
+        )
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError):
         return __version__
     return f"{__version__}+{commit.stdout.strip()}" + (".dirty" if status.stdout.strip() else "")

@@ -1,4 +1,4 @@
-"""What a running stage says: one line per event, and progress as a bar on a terminal or as lines in a file."""
+"""What a running stage says: a line per event; progress as a bar on a terminal, as lines in a file."""
 
 import sys
 import time
@@ -20,7 +20,9 @@ def warn(message: str) -> None:
     say(f"warning: {message}")
 
 
-def progress(items: Iterable[T], *, what: str, total: int | None = None, done: int = 0, unit: str = "it") -> Iterator[T]:
+def progress(
+    items: Iterable[T], *, what: str, total: int | None = None, done: int = 0, unit: str = "it"
+) -> Iterator[T]:
     """Yield `items` and show how far along they are.
 
     On a terminal a bar with rate and time to finish; in a log file a plain line every 20 seconds and one at

@@ -1,0 +1,54 @@
+# Thin: each target is a few lines of commands that can be typed by hand.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint format bench constraints schema dag clean
+
+# The sample challenge, from rendered videos to the leaderboard.
+demo: .venv/installed
+	$(BIN)/lgdnet sample --out data/sample
+	$(BIN)/snakemake
+	$(BIN)/lgdnet leaderboard results/sample/leaderboard.csv
+
+# The fast tests.
+test: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow"
+
+# All tests, the whole workflow included.
+test-all: .venv/installed
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/mypy lgdnet
+	$(BIN)/lint-imports
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The versions of .venv into constraints.txt. To move on: `pip install --upgrade` there, `make test-all`, then this.
+constraints: .venv/installed
+	sed '/^[^#]/d' constraints.txt > constraints.txt.tmp
+	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' >> constraints.txt.tmp
+	mv constraints.txt.tmp constraints.txt
+
+# Files in docs/ that are made from the code.
+schema: .venv/installed
+	$(BIN)/lgdnet schema > docs/config.schema.json
+	$(BIN)/lgdnet schema --markdown > docs/configuration.md
+
+dag: .venv/installed
+	@command -v dot > /dev/null || { echo "make dag draws with graphviz: apt-get install graphviz"; exit 1; }
+	$(BIN)/snakemake --rulegraph --quiet all | sed -n '/^digraph/,$$p' | dot -Tsvg > docs/dag.svg
+
+clean:
+	rm -rf results data .snakemake

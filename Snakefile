@@ -1,0 +1,60 @@
+# A whole action recognition challenge, from a folder of labelled videos to a leaderboard.
+#
+#   snakemake                                   the default challenge, config.yaml
+#   snakemake --configfile challenges/X.yaml    another one
+#   snakemake manifest | models | features | scores | leaderboard
+#                                               one stage and what it needs
+#   snakemake --profile slurm                   on a cluster
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# A challenge given by --configfile replaces the default one; it is not mixed into it.
+if "challenge" not in config:
+
+    configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/media.smk"
+include: "workflow/rules/streams.smk"
+include: "workflow/rules/ensemble.smk"
+
+
+localrules:
+    all,
+    models,
+    features,
+    scores,
+    leaderboard,
+
+
+rule all:
+    default_target: True
+    input:
+        results("leaderboard.csv"),
+
+
+rule models:
+    input:
+        expand(results("streams/{stream}/model.safetensors"), stream=CHALLENGE.streams),
+
+
+rule features:
+    input:
+        [
+            path
+            for stream in CHALLENGE.streams
+            for split in scored_splits()
+            for path in feature_shards(stream, split)
+        ],
+
+
+rule scores:
+    input:
+        video_scores(CHALLENGE.evaluate.split),
+
+
+rule leaderboard:
+    input:
+        results("leaderboard.csv"),

@@ -1,0 +1,113 @@
+"""The model family: LGD-P3D-ResNet, LGD-P3D-Xception and their controls without LGD or without time.
+
+    model = build_model("lgd-p3d-resnet50", in_channels=3, num_classes=700)
+    output = model(clip)  # (N, C, T, H, W) -> .logits (N, K), .features_local (N, C), .features_global (N, C)
+
+"resnet50" is the 2D network on single frames, averaged over time; "p3d-resnet50" has time, "lgd-p3d-resnet50"
+has both paths.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import get_args
+
+from torch import nn
+
+from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
+from lgdnet.models.lgd import Backbone, ModelError, Order, TwoPathNetwork
+from lgdnet.models.measure import count_gflops, count_parameters
+from lgdnet.models.resnet import RESNETS, resnet
+
+BACKBONES: dict[str, Callable[..., Backbone]] = {
+    name: partial(resnet, size) for name, size in RESNETS.items()
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One model of the table: a backbone, with or without time, with or without LGD."""
+
+    backbone: str
+    time: bool
+    lgd: bool
+
+
+MODELS = {
+    **{f"lgd-p3d-{name}": Variant(name, time=True, lgd=True) for name in BACKBONES},
+    **{f"p3d-{name}": Variant(name, time=True, lgd=False) for name in BACKBONES},
+    **{name: Variant(name, time=False, lgd=False) for name in BACKBONES},
+}
+
+
+def build_model(
+    name: str,
+    *,
+    in_channels: int,
+    num_classes: int,
+    order: Order = "paper",
+    head: str = "sum",
+    width: int = 64,
+    dropout: float = 0.5,
+    units: str = "ABC",
+    checkpointing: bool = False,
+) -> TwoPathNetwork:
+    """A model of the table by name, with fresh weights.
+
+    `width`: channels of the first stage, 64 in the papers. `units`: P3D kinds in the order in which blocks
+    cycle through them; "A", "B" or "C" alone are the ablations of the P3D paper. `checkpointing`: recompute
+    blocks in the backward pass to save memory. Without LGD the head "sum" has the local classifier only.
+    """
+    if name not in MODELS:
+        raise ModelError(f"no model {name!r}; did you mean {nearest(name)!r}? `lgdnet models` lists all")
+    variant = MODELS[name]
+    check_choices(name, order=order, head=head, units=units)
+    time = {"units": units, "early_stride": 4} if variant.time else {"units": "2D", "early_stride": 1}
+    backbone = BACKBONES[variant.backbone](in_channels=in_channels, width=width, **time)
+    if variant.lgd:
+        C = backbone.C_out
+        classifier = HEADS[head](C, C, num_classes, dropout)
+    else:
+        classifier = (LocalHead if head == "sum" else HEADS[head])(backbone.C_out, None, num_classes, dropout)
+    model = TwoPathNetwork(
+        backbone, classifier, order=order if variant.lgd else None, checkpointing=checkpointing
+    )
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return model
+
+
+def check_choices(name: str, *, order: str, head: str, units: str) -> None:
+    """ModelError where a choice does not exist or does not fit the model."""
+    if order not in get_args(Order):
+        raise ModelError(f"no order {order!r}; there are {', '.join(get_args(Order))}")
+    if head not in HEADS:
+        raise ModelError(f"no head {head!r}; there are {', '.join(HEADS)}")
+    if not units or set(units) - set("ABC"):
+        raise ModelError(f"units {units!r}: expected letters of A, B, C, such as 'ABC' or 'A'")
+    if head in NEEDS_GLOBAL and not MODELS[name].lgd:
+        raise ModelError(
+            f"head {head!r} needs the global path, which {name!r} lacks; use head 'local' or 'lgd-' in front"
+        )
+
+
+def nearest(name: str) -> str:
+    """The model whose name is most like `name`."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, MODELS, n=1, cutoff=0.0)[0]
+
+
+__all__ = [
+    "BACKBONES",
+    "HEADS",
+    "MODELS",
+    "ModelError",
+    "Output",
+    "TwoPathNetwork",
+    "build_model",
+    "count_gflops",
+    "count_parameters",
+    "training_loss",
+]

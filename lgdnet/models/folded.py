@@ -1,0 +1,104 @@
+"""Convolution, batch norm and max-pool over clips, computed by their cheaper 2D twins.
+
+A P3D network needs no true 3D kernel: each one is flat in time or flat in space. So T is folded into the
+batch for a (1, k, k) kernel, H x W into one axis for a (3, 1, 1) kernel, and T into the channels for a stem
+whose kernel is as long as its stride. The weights keep their five axes, so a state dict looks like one of
+`nn.Conv3d`, and the numbers are those of `nn.Conv3d`. Tensors are channels-last inside, where every fold is a
+view. Depthwise `conv3d` has no fast kernel on CPU, and bf16 `conv3d` was wrong on some cuDNN versions.
+
+N clips, C channels, T frames, H x W pixels, C_out output channels.
+"""
+
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, channels_last, nn
+
+
+def fold(x: Tensor) -> Tensor:
+    """(N, C, T, H, W) -> (N * T, C, H, W): frames become images; a view of a channels-last clip."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def unfold(x: Tensor, N: int) -> Tensor:
+    """(N * T, C, H, W) -> (N, C, T, H, W): the inverse of `fold`."""
+    return x.unflatten(0, (N, x.shape[0] // N)).transpose(1, 2)
+
+
+class SpatialConv(nn.Conv3d):
+    """nn.Conv3d with a (t, k, k) kernel and a (t, s, s) stride: t frames at a time, none of them twice.
+
+    t = 1 everywhere but in the stem, where t is the early stride.
+    """
+
+    def __init__(
+        self,
+        C: int,
+        C_out: int,
+        k: int,
+        *,
+        t: int = 1,
+        stride: int = 1,
+        pad: int | None = None,
+        groups: int = 1,
+    ) -> None:
+        p = k // 2 if pad is None else pad
+        super().__init__(
+            C, C_out, (t, k, k), stride=(t, stride, stride), padding=(0, p, p), groups=groups, bias=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        N, t = len(x), self.kernel_size[0]
+        weight = self.weight.flatten(1, 2)  # (C_out, C * t, k, k)
+        if t > 1:
+            x = x.unflatten(2, (-1, t)).transpose(2, 3).flatten(1, 2)  # (N, C * t, T / t, H, W)
+        x = fold(x).contiguous(memory_format=channels_last)  # (N * T / t, C * t, H, W)
+        padding = cast(tuple[int, int, int], self.padding)[1:]
+        x = F.conv2d(x, weight, stride=self.stride[1:], padding=padding, groups=self.groups)
+        return unfold(x, N)
+
+
+class TemporalConv(nn.Conv3d):
+    """nn.Conv3d with a (3, 1, 1) kernel that keeps T; `stride` is spatial."""
+
+    def __init__(self, C: int, C_out: int, *, stride: int = 1, groups: int = 1) -> None:
+        super().__init__(
+            C, C_out, (3, 1, 1), stride=(1, stride, stride), padding=(1, 0, 0), groups=groups, bias=False
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = self.stride[1]
+        if s > 1:
+            x = x[..., ::s, ::s]
+        H, W = x.shape[3:]
+        x = x.flatten(3).contiguous(memory_format=channels_last)  # (N, C, T, H * W)
+        x = F.conv2d(x, self.weight.flatten(3), padding=(1, 0), groups=self.groups)
+        return x.unflatten(3, (H, W))
+
+
+class BatchNorm(nn.BatchNorm3d):
+    """nn.BatchNorm3d: the same statistics over N, T, H, W."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return unfold(super().forward(fold(x)), len(x))
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """`forward` passes folded clips (four axes); five are fine too."""
+
+
+def max_pool(x: Tensor, pad: int = 1) -> Tensor:
+    """Spatial 3x3 max-pool with stride 2. (N, C, T, H, W) -> (N, C, T, H/2, W/2)"""
+    return unfold(F.max_pool2d(fold(x), 3, 2, pad), len(x))
+
+
+def average(x: Tensor) -> Tensor:
+    """P: global average pool over T, H, W. (N, C, T, H, W) -> (N, C)"""
+    return x.mean((2, 3, 4))
+
+
+def broadcast(g: Tensor) -> Tensor:
+    """US: one C-vector at every position. (N, C) -> (N, C, 1, 1, 1), which adds to (N, C, T, H, W)."""
+    return g[:, :, None, None, None]
+
+
+__all__ = ["BatchNorm", "SpatialConv", "TemporalConv", "average", "broadcast", "fold", "max_pool", "unfold"]

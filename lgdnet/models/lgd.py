@@ -1,0 +1,194 @@
+"""Local and global diffusion: a network of two paths over any backbone that exposes its stages.
+
+Qiu et al., "Learning Spatio-Temporal Representation with Local and Global Diffusion", CVPR 2019
+(arXiv 1906.05571). N clips, C channels, T frames, H x W pixels, K classes; D the width of the global path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+from torch.utils.checkpoint import checkpoint
+
+from lgdnet.errors import InputError
+from lgdnet.models.folded import average, broadcast
+from lgdnet.models.heads import Output
+
+Order = Literal["paper", "release"]
+
+
+class ModelError(InputError):
+    """A model that does not exist, or an input that does not fit it."""
+
+
+class LowRank(nn.Sequential):
+    """W: a linear map C -> D through D // 16 channels; two Linear layers with bias and nothing between."""
+
+    def __init__(self, C: int, D: int) -> None:
+        super().__init__(nn.Linear(C, max(D // 16, 1)), nn.Linear(max(D // 16, 1), D))
+
+
+class PlainBlock(nn.Module):
+    """x' = ReLU(F(x)): a block of the backbone alone. The global path is absent (`g` passes through)."""
+
+    def __init__(self, F: nn.Module, *, activate: bool) -> None:
+        super().__init__()
+        self.F = F
+        self.activate = activate
+
+    def forward(self, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        x = self.F(x)
+        return (relu(x, inplace=True) if self.activate else x), g
+
+
+class LGDBlock(nn.Module):
+    """One block of both paths, LGD paper, section 3.2.
+
+    Order "paper":    x' = ReLU(F(x) + US(W_xg g));    g' = ReLU(W_gx P(x') + W_gg g).
+    Order "release":  g' = ReLU(W_gx P(x) + W_gg g);   x' = ReLU(F(x) + US(W_xg g')), as the authors' code of
+    2022 does: the same recurrence, cut half a block later.
+
+    W_xg starts at zero, so at first the local path is exactly the backbone without LGD. A backbone whose
+    blocks end before a ReLU (`activate=False`: Xception) gets US(W_xg g) added there, and P sees ReLU(x).
+    """
+
+    def __init__(self, F: nn.Module, C: int, C_out: int, *, order: Order, activate: bool) -> None:
+        super().__init__()
+        self.F = F
+        self.order = order
+        self.activate = activate
+        paper = order == "paper"
+        self.W_xg = LowRank(C if paper else C_out, C_out)
+        self.W_gx = LowRank(C_out if paper else C, C_out)
+        self.W_gg = LowRank(C, C_out)
+        for parameter in self.W_xg[1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        if self.order == "paper":
+            x = self.local(x, g)
+            return x, self.diffuse(x, g)
+        g = self.diffuse(x, g)
+        return self.local(x, g), g
+
+    def local(self, x: Tensor, g: Tensor) -> Tensor:
+        """Global to local: ReLU(F(x) + US(W_xg g)). (N, C, T, H, W) -> (N, C_out, T, H', W')"""
+        x = self.F(x).add_(broadcast(self.W_xg(g)))
+        return relu(x, inplace=True) if self.activate else x
+
+    def diffuse(self, x: Tensor, g: Tensor) -> Tensor:
+        """Local to global: ReLU(W_gx P(x) + W_gg g). (N, D) -> (N, C_out)"""
+        return relu(self.W_gx(average(x if self.activate else relu(x))) + self.W_gg(g))
+
+
+class Stem(nn.Module):
+    """The first layers of a backbone. (N, in_channels, T, H, W) -> (N, C, T / early_stride, H', W')"""
+
+    def __init__(self, in_channels: int, early_stride: int) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.early_stride = early_stride
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """What a family hands over: a stem, and stages of blocks, each block an F from C to C_out channels."""
+
+    stem: Stem
+    stages: Sequence[Sequence[tuple[nn.Module, int, int]]]  # F, C, C_out
+    activate: bool = True  # False: blocks end before a ReLU
+
+    @property
+    def C_out(self) -> int:
+        """Channels of the last block."""
+        return self.stages[-1][-1][2]
+
+
+class Stage(nn.ModuleList):
+    """Blocks of one resolution."""
+
+
+class TwoPathNetwork(nn.Module):
+    """Local features x (N, C, T, H, W) and global ones g (N, D), updated side by side in every block.
+
+    Without LGD (`order=None`) it is the backbone alone. `checkpointing` recomputes each block in the backward
+    pass instead of keeping its inner activations.
+    """
+
+    def __init__(
+        self, backbone: Backbone, head: nn.Module, *, order: Order | None, checkpointing: bool = False
+    ) -> None:
+        super().__init__()
+        if order is not None and order not in get_args(Order):
+            raise ModelError(f"no order {order!r}; there are {', '.join(get_args(Order))}")
+        self.order = order
+        self.activate = backbone.activate
+        self.checkpointing = checkpointing
+        self.stem = backbone.stem
+        self.stages = nn.ModuleList(
+            Stage(wrap(F, C, C_out, order, backbone.activate) for F, C, C_out in stage)
+            for stage in backbone.stages
+        )
+        self.head = head
+
+    def forward(self, clip: Tensor) -> Output:
+        """(N, C, T, H, W), or (N, C, H, W) for a network without time -> logits and features."""
+        x, g = self.paths(clip)
+        return self.head(x, g)
+
+    def paths(self, clip: Tensor, keep: dict[str, Tensor] | None = None) -> tuple[Tensor, Tensor | None]:
+        """Both paths after the last block: (N, C, T, H, W) and (N, D), or None without LGD.
+
+        `keep` is filled with the stages' results by name: "stem.x", "stem.g", "stage1.x", ...
+        """
+        x = self.stem(self.checked(clip))
+        g = average(x) if self.order else None  # g_0
+        note(keep, "stem", x, g)
+        for i, stage in enumerate(self.stages, 1):
+            for block in cast(Stage, stage):
+                if self.checkpointing and self.training and torch.is_grad_enabled():
+                    x, g = checkpoint(block, x, g, use_reentrant=False)
+                else:
+                    x, g = block(x, g)
+            note(keep, f"stage{i}", x, g)
+        return (x if self.activate else relu(x)), g
+
+    def trace(self, clip: Tensor) -> dict[str, Tensor]:
+        """Every stage's results by name, in order: "stem.x", "stem.g", "stage1.x", ..., "logits", ..."""
+        results: dict[str, Tensor] = {}
+        x, g = self.paths(clip, keep=results)
+        output: Output = self.head(x, g)
+        results.update((name, value) for name, value in output._asdict().items() if value is not None)
+        return results
+
+    def checked(self, clip: Tensor) -> Tensor:
+        """The clip with five axes, or a ModelError that says what was expected and what came."""
+        C, t = self.stem.in_channels, self.stem.early_stride
+        came = f"(N, C, T, H, W) = {tuple(clip.shape)} came"
+        if clip.dim() == 4 and t == 1:
+            clip = clip.unsqueeze(2)  # an image or a log-mel segment is a clip of one frame
+        if clip.dim() != 5:
+            raise ModelError(f"expected a clip of five axes, (N, C, T, H, W); {tuple(clip.shape)} came")
+        if clip.shape[1] != C:
+            raise ModelError(f"expected a clip with C = {C} channels; {came}")
+        if clip.shape[2] % t:
+            raise ModelError(f"expected T to be a multiple of the early stride {t}; {came}")
+        return clip
+
+
+def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) -> nn.Module:
+    """The backbone's F as a block of two paths, or of one."""
+    if order is None:
+        return PlainBlock(F, activate=activate)
+    return LGDBlock(F, C, C_out, order=order, activate=activate)
+
+
+def note(keep: dict[str, Tensor] | None, name: str, x: Tensor, g: Tensor | None) -> None:
+    """Remember a stage's result where someone asked for it. A copy: the next block may work in place."""
+    if keep is not None:
+        keep[f"{name}.x"] = x.clone()
+        if g is not None:
+            keep[f"{name}.g"] = g

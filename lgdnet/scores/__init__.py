@@ -1,0 +1,21 @@
+"""The only owner of feature files (one row per view) and score files (one row per video).
+
+N videos, V views of a video (clips x crops), C channels, K classes.
+"""
+
+from lgdnet.scores.errors import ScoresError
+from lgdnet.scores.features import Features, read_features
+from lgdnet.scores.files import Scores, align, read_scores, softmax, write_scores
+from lgdnet.scores.writer import FeaturesWriter
+
+__all__ = [
+    "Features",
+    "FeaturesWriter",
+    "Scores",
+    "ScoresError",
+    "align",
+    "read_features",
+    "read_scores",
+    "softmax",
+    "write_scores",
+]

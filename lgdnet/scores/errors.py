@@ -1,0 +1,56 @@
+"""What is wrong with a feature or score file, always with the file's name."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lgdnet.errors import InputError
+
+
+class ScoresError(InputError):
+    """A feature or score file that must not become a number."""
+
+
+def check_unique(path: Path, video_ids: Sequence[str] | np.ndarray) -> None:
+    """Every id once: a duplicate would count one video twice."""
+    ids, counts = np.unique(np.asarray(video_ids, dtype=str), return_counts=True)
+    if (counts > 1).any():
+        raise ScoresError(
+            f"{path}: video {str(ids[counts > 1][0])!r} occurs {counts.max()} times; every video needs "
+            f"exactly one row. Remove the duplicates from its list of videos."
+        )
+
+
+def check_classes(path: Path, classes: Sequence[str], expected: Sequence[str], source: Path | str) -> None:
+    """The same names in the same order: column k must be the same class everywhere."""
+    if list(classes) == list(expected):
+        return
+    if sorted(classes) == sorted(expected):
+        at = next(i for i, (a, b) in enumerate(zip(classes, expected, strict=True)) if a != b)
+        wrong = f"the same classes in another order: column {at} is {classes[at]!r}, not {expected[at]!r}"
+        cure = "Import it again with its own class list, which puts the columns in order."
+    else:
+        odd = sorted(set(classes) ^ set(expected))
+        wrong = (
+            f"{len(classes)} classes instead of {len(expected)}, first that only one of them has: {odd[0]!r}"
+        )
+        cure = "Scores over different class lists cannot be compared or fused."
+    raise ScoresError(f"{path}: {wrong} (compared with {source}). {cure}")
+
+
+def check_finite(path: Path, values: np.ndarray, video_ids: Sequence[str] | np.ndarray, what: str) -> None:
+    """No NaN and no infinity in (N, ...) values: they would rank anywhere."""
+    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if bad.any():
+        first = str(video_ids[int(np.flatnonzero(bad)[0])])
+        raise ScoresError(
+            f"{path}: {what} of {int(bad.sum())} videos are NaN or infinite, first {first!r}. "
+            f"Look at the training of this stream, then dump it again."
+        )
+
+
+def some(ids: Iterable[str], at_most: int = 3) -> str:
+    """`'a', 'b', 'c', ...`"""
+    ids = list(ids)
+    return ", ".join(repr(str(i)) for i in ids[:at_most]) + (", ..." if len(ids) > at_most else "")

@@ -1,0 +1,164 @@
+"""Score files: one row of class scores per video, joined by id and never by position."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import numpy as np
+
+from lgdnet.artefact import atomic
+from lgdnet.scores.errors import ScoresError, check_classes, check_finite, check_unique, some
+
+FORMAT = "lgdnet-scores-1"
+Kind = Literal["scores", "logits"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one split under one stream or fusion. N videos with scores, K classes.
+
+    `kind` is `scores` (after softmax, rows sum to 1) or `logits`. `absent` are ids that are known to have
+    no scores (no sound track): any other video that a manifest has and this file has not is an error.
+    """
+
+    path: Path
+    video_ids: np.ndarray  # (N,) str
+    scores: np.ndarray  # (N, K) float32
+    classes: list[str]
+    kind: Kind = "scores"
+    absent: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=str))  # (A,) str
+    provenance: dict[str, str] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.video_ids)
+
+    def probabilities(self) -> np.ndarray:
+        """(N, K) rows that sum to 1, whatever the kind."""
+        return self.scores if self.kind == "scores" else softmax(self.scores)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, float32, without overflow."""
+    logits = np.asarray(logits, np.float32)
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exp / exp.sum(axis=-1, keepdims=True)
+
+
+def write_scores(
+    path: Path,
+    video_ids: Sequence[str] | np.ndarray,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    *,
+    provenance: Mapping[str, str],
+    kind: Kind = "scores",
+    absent: Sequence[str] | np.ndarray = (),
+    cost: Mapping[str, float] | None = None,
+) -> None:
+    """Write (N, K) scores of N videos; a `ScoresError`, not a file, for NaN, duplicates or bad sums."""
+    video_ids, absent = np.asarray(video_ids, dtype=str), np.asarray(absent, dtype=str)
+    scores = np.ascontiguousarray(scores, np.float32)
+    _check_content(path, video_ids, scores, list(classes), kind, absent)
+    with atomic(path) as tmp, h5py.File(tmp, "w") as h5:
+        chunks = (max(1, min(len(scores), 256)), len(classes)) if scores.size else None
+        h5.create_dataset("scores", data=scores, chunks=chunks, fletcher32=chunks is not None)
+        h5["video_id"] = np.char.encode(video_ids, "utf-8")
+        h5["absent"] = np.char.encode(absent, "utf-8")
+        h5["classes"] = np.char.encode(np.asarray(classes, dtype=str), "utf-8")
+        h5.attrs.update(
+            {"format": FORMAT, "kind": kind, "cost": json.dumps(dict(cost or {}), sort_keys=True)}
+        )
+        h5.attrs.update(dict(provenance))
+        h5.attrs["complete"] = len(scores)  # last: a file without it is not whole
+
+
+def read_scores(path: Path) -> Scores:
+    """Read and check a score file. Every fault is a `ScoresError` that names it."""
+    path = Path(path)
+    if not path.exists():
+        raise ScoresError(f"{path}: no such score file. Rerun snakemake to make it.")
+    try:
+        with h5py.File(path, "r", locking=False) as h5:
+            if h5.attrs.get("format") != FORMAT:
+                raise ScoresError(
+                    f"{path}: not a score file ({FORMAT}); foreign files come in by import-scores."
+                )
+            if h5.attrs.get("complete", -1) != len(h5["scores"]) or len(h5["scores"]) != len(h5["video_id"]):
+                raise ScoresError(f"{path}: not complete. Delete it and rerun snakemake to make it again.")
+            found = Scores(
+                path=path,
+                video_ids=_text(h5["video_id"][:]),
+                scores=h5["scores"][:],
+                classes=_text(h5["classes"][:]).tolist(),
+                kind=h5.attrs["kind"],
+                absent=_text(h5["absent"][:]),
+                provenance={key: str(h5.attrs[key]) for key in h5.attrs if key in PROVENANCE},
+                cost=json.loads(h5.attrs["cost"]),
+            )
+    except OSError as error:
+        raise ScoresError(
+            f"{path}: cannot be read ({error}). Delete it and rerun snakemake to make it again."
+        ) from error
+    _check_content(path, found.video_ids, found.scores, found.classes, found.kind, found.absent)
+    return found
+
+
+PROVENANCE = ("settings", "inputs", "code_version")
+
+
+def align(streams: Sequence[Scores], video_ids: np.ndarray, source: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of S streams in the order of `video_ids`, joined by id: (S, N, K) float32, (S, N) bool present.
+
+    Rows of absent videos are zero. A `ScoresError` where classes differ, or where a stream lacks a video of
+    `source` that it does not list as absent.
+    """
+    video_ids = np.asarray(video_ids, dtype=str)
+    aligned = np.zeros((len(streams), len(video_ids), len(streams[0].classes)), np.float32)
+    present = np.zeros((len(streams), len(video_ids)), bool)
+    for s, stream in enumerate(streams):
+        check_classes(stream.path, stream.classes, streams[0].classes, streams[0].path)
+        rows = rows_of(stream, video_ids, source)
+        present[s] = rows >= 0
+        aligned[s, present[s]] = stream.scores[rows[present[s]]]
+    return aligned, present
+
+
+def rows_of(stream: Scores, video_ids: np.ndarray, source: Path) -> np.ndarray:
+    """(N,) row of each id in the stream's arrays, -1 where the stream lists the video as absent."""
+    where = {video_id: row for row, video_id in enumerate(stream.video_ids.tolist())}
+    where |= dict.fromkeys(stream.absent.tolist(), -1)
+    missing = [video_id for video_id in video_ids.tolist() if video_id not in where]
+    if missing:
+        raise ScoresError(
+            f"{stream.path}: no scores for {len(missing)} of {len(video_ids)} videos in {source}, first "
+            f"{some(missing)}. Delete the file and rerun snakemake to make it again; a foreign file must "
+            f"list the videos it lacks when it is imported."
+        )
+    return np.fromiter((where[video_id] for video_id in video_ids.tolist()), np.int64, len(video_ids))
+
+
+def _check_content(
+    path: Path, video_ids: np.ndarray, scores: np.ndarray, classes: list[str], kind: str, absent: np.ndarray
+) -> None:
+    if scores.shape != (len(video_ids), len(classes)):
+        raise ScoresError(
+            f"{path}: scores of shape {scores.shape} for {len(video_ids)} videos and {len(classes)} classes."
+        )
+    check_unique(path, np.concatenate([video_ids, absent]) if len(absent) else video_ids)
+    check_finite(path, scores, video_ids, "scores")
+    if kind == "scores" and len(scores):
+        wrong = (np.abs(scores.sum(axis=1) - 1) > 1e-3) | (scores.min(axis=1) < 0)
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            raise ScoresError(
+                f"{path}: scores of {int(wrong.sum())} videos are no probabilities, first "
+                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say so: kind logits."
+            )
+
+
+def _text(stored: np.ndarray) -> np.ndarray:
+    return np.char.decode(stored, "utf-8") if len(stored) else np.zeros(0, dtype=str)

@@ -1,0 +1,46 @@
+"""The settings of a whole challenge: one frozen tree, checked while `config.yaml` is read.
+
+No torch and no numpy here: the Snakefile of every cluster job loads this package.
+"""
+
+from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
+from lgdnet.settings.reference import json_schema, reference
+from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
+from lgdnet.settings.tree import (
+    TRAIN_KEYS,
+    AugmentSettings,
+    Challenge,
+    DatasetSettings,
+    DumpSettings,
+    EvaluateSettings,
+    ManifestSettings,
+    ShardSettings,
+    StreamSettings,
+    TrainSettings,
+    WeightsSettings,
+)
+
+__all__ = [
+    "TRAIN_KEYS",
+    "AugmentSettings",
+    "Challenge",
+    "DatasetSettings",
+    "DumpSettings",
+    "EvaluateSettings",
+    "LeaderboardRow",
+    "ManifestSettings",
+    "Settings",
+    "SettingsError",
+    "ShardSettings",
+    "StreamSettings",
+    "TrainSettings",
+    "WeightsSettings",
+    "challenge_of",
+    "changed",
+    "json_schema",
+    "leaderboard_rows",
+    "parse",
+    "read_challenge",
+    "reference",
+]

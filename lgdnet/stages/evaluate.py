@@ -1,0 +1,59 @@
+"""Score files of one split -> leaderboard.csv."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from lgdnet.artefact import digest
+from lgdnet.errors import InputError
+from lgdnet.leaderboard import Result, Row, measure, write_leaderboard
+from lgdnet.scores import Scores, align, read_scores
+from lgdnet.scores.labels import Labels, check_labels, read_labels
+
+
+def run(
+    score_files: Sequence[Path],
+    manifest: Path,
+    out: Path,
+    *,
+    rows: Sequence[Row],
+    rejected: Path | None = None,
+) -> None:
+    """One line per score file, presented as its `Row`, in the order given.
+
+    Videos of the split that `rejected` lists were unreadable; they count as wrong in every row.
+    """
+    if len(score_files) != len(rows):
+        raise InputError(
+            f"--rows: {len(rows)} rows for {len(score_files)} score files; each file needs its row"
+        )
+    labels = read_labels(manifest)
+    num_rejected = count_rejected(rejected, split=manifest.stem) if rejected else 0
+    results = [
+        judge(read_scores(path), row, labels, num_rejected=num_rejected)
+        for path, row in zip(score_files, rows, strict=True)
+    ]
+    write_leaderboard(out, results)
+
+
+def count_rejected(path: Path, *, split: str) -> int:
+    """Rows of rejected.csv that belong to a split."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return int((table["split"] == split).sum())
+
+
+def judge(scores: Scores, row: Row, labels: Labels, *, num_rejected: int = 0) -> Result:
+    """The numbers of one score file on the labelled videos of a manifest, joined by id."""
+    check_labels(labels, len(scores.classes), scores.path)
+    aligned, present = align([scores], labels.video_ids, labels.path)
+    return measure(
+        row,
+        aligned[0],
+        labels.labels,
+        present[0],
+        num_rejected=num_rejected,
+        settings_digest=digest(scores.provenance.get("settings", "")),
+        code_version=scores.provenance.get("code_version", ""),
+        cost=scores.cost,
+    )

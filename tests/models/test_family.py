@@ -1,0 +1,143 @@
+"""The table of models: sizes as published, outputs as promised, choices checked."""
+
+import pytest
+import torch
+from torch import nn
+
+from lgdnet.models import MODELS, ModelError, build_model, count_gflops, count_parameters
+from lgdnet.models.measure import parameters_by_role
+
+torch.set_num_threads(1)
+
+
+def on_meta(name: str, num_classes: int, **choices) -> nn.Module:
+    """A model without storage: enough to count."""
+    with torch.device("meta"):
+        return build_model(name, in_channels=3, num_classes=num_classes, **choices)
+
+
+@pytest.mark.parametrize("order", ["paper", "release"])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("lgd-p3d-resnet50", 37_420_040),
+        ("lgd-p3d-resnet101", 66_494_664),
+        ("p3d-resnet50", 28_742_972),
+    ],
+)
+def test_parameters_with_700_classes_are_exactly_those_of_the_specification(name, parameters, order):
+    assert count_parameters(on_meta(name, 700, order=order)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [  # as printed in the documentation of torchvision and of the SENet authors' PyTorch port
+        ("resnet18", 11_689_512),
+        ("resnet34", 21_797_672),
+        ("resnet50", 25_557_032),
+        ("resnet101", 44_549_160),
+        ("resnet152", 60_192_808),
+        ("resnext50-32x4d", 25_028_904),
+        ("resnext101-32x8d", 88_791_336),
+        ("wide-resnet50", 68_883_240),
+        ("wide-resnet101", 126_886_696),
+        ("se-resnet50", 28_088_024),
+        ("se-resnet101", 49_326_872),
+        ("se-resnet152", 66_821_848),
+        ("se-resnext50-32x4d", 27_559_896),
+        ("se-resnext101-32x4d", 48_955_416),
+    ],
+)
+def test_the_2d_controls_have_the_published_number_of_parameters(name, parameters):
+    assert count_parameters(on_meta(name, 1000)) == parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "T", "gflops"),
+    [
+        ("lgd-p3d-resnet50", 16, 20.2),
+        ("lgd-p3d-resnet101", 16, 37.7),
+        ("lgd-p3d-resnet50", 128, 161.9),
+        ("lgd-p3d-resnet101", 128, 301.6),
+    ],
+)
+def test_multiply_adds_are_those_of_the_specification(name, T, gflops):
+    assert count_gflops(on_meta(name, 700), (1, 3, T, 224, 224)) == pytest.approx(gflops, abs=0.05)
+
+
+def test_lgd_adds_under_a_two_thousandth_of_the_multiply_adds():
+    shape = (1, 3, 16, 224, 224)
+    plain = count_gflops(on_meta("p3d-resnet50", 700), shape)
+    assert plain < count_gflops(on_meta("lgd-p3d-resnet50", 700, head="local"), shape) < 1.0005 * plain
+
+
+def test_stages_have_the_shapes_of_the_specification():
+    model = on_meta("lgd-p3d-resnet50", 700)
+    trace = model.trace(torch.empty(1, 3, 16, 224, 224, device="meta"))
+    shapes = {name: tuple(value.shape[1:]) for name, value in trace.items()}
+    assert shapes == {
+        "stem.x": (64, 4, 56, 56),
+        "stem.g": (64,),
+        "stage1.x": (256, 4, 56, 56),
+        "stage1.g": (256,),
+        "stage2.x": (512, 4, 28, 28),
+        "stage2.g": (512,),
+        "stage3.x": (1024, 4, 14, 14),
+        "stage3.g": (1024,),
+        "stage4.x": (2048, 4, 7, 7),
+        "stage4.g": (2048,),
+        "logits": (700,),
+        "features_local": (2048,),
+        "features_global": (2048,),
+        "logits_local": (700,),
+        "logits_global": (700,),
+    }
+
+
+def test_roles_add_up_to_the_difference_between_models():
+    lgd, p3d, flat = (
+        parameters_by_role(on_meta(f"{prefix}resnet50", 700)) for prefix in ("lgd-p3d-", "p3d-", "")
+    )
+    classifier = 2049 * 700
+    assert lgd.total - lgd.lgd - classifier == p3d.total
+    assert p3d.total - p3d.temporal - 3 * 7 * 7 * 64 * 3 == flat.total  # the stem sees 4 frames, not 1
+    assert (flat.lgd, flat.temporal) == (0, 0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_of_the_table_turns_a_clip_into_logits(name):
+    model = build_model(name, in_channels=2, num_classes=5, width=8).eval()
+    with torch.no_grad():
+        output = model(torch.zeros(2, 2, 4, 32, 32))
+    assert output.logits.shape == (2, 5)
+    assert (output.features_global is None) == (not MODELS[name].lgd)
+
+
+def test_a_clip_of_the_wrong_shape_says_what_was_expected_and_what_came():
+    model = build_model("lgd-p3d-resnet18", in_channels=2, num_classes=5, width=4)
+    with pytest.raises(ModelError, match=r"C = 2 channels; \(N, C, T, H, W\) = \(1, 3, 8, 32, 32\) came"):
+        model(torch.zeros(1, 3, 8, 32, 32))
+    with pytest.raises(
+        ModelError, match=r"T to be a multiple of the early stride 4; .* = \(1, 2, 6, 32, 32\)"
+    ):
+        model(torch.zeros(1, 2, 6, 32, 32))
+    with pytest.raises(ModelError, match=r"five axes, \(N, C, T, H, W\); \(2, 8, 32, 32\) came"):
+        model(torch.zeros(2, 8, 32, 32))
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"name": "lgd-p3d-resnet51"}, "no model 'lgd-p3d-resnet51'; did you mean 'lgd-p3d-resnet50'"),
+        ({"order": "papers"}, "no order 'papers'; there are paper, release"),
+        ({"head": "mean"}, "no head 'mean'; there are local, global, sum, concat, kernel"),
+        ({"units": "ABD"}, "units 'ABD': expected letters of A, B, C"),
+        (
+            {"name": "p3d-resnet18", "head": "concat"},
+            "head 'concat' needs the global path, which 'p3d-resnet18' lacks",
+        ),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_named(choices, message):
+    with pytest.raises(ModelError, match=message):
+        build_model(**{"name": "lgd-p3d-resnet18", "in_channels": 3, "num_classes": 5, **choices})

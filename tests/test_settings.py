@@ -1,0 +1,141 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lgdnet.settings import (
+    TRAIN_KEYS,
+    DumpSettings,
+    SettingsError,
+    StreamSettings,
+    challenge_of,
+    changed,
+    json_schema,
+    parse,
+    read_challenge,
+    reference,
+)
+
+ROOT = Path(__file__).parent.parent
+
+
+def values(**streams):
+    return {
+        "challenge": "tiny",
+        "dataset": {"annotations": {"train": "train.csv", "validation": "validation.csv"}},
+        "streams": streams or {"frame16": {}},
+    }
+
+
+def fault(tree) -> str:
+    with pytest.raises(SettingsError) as caught:
+        challenge_of(tree, source="config.yaml")
+    return str(caught.value)
+
+
+def test_an_unknown_key_names_its_nearest_neighbour():
+    message = fault(values(frame16={"dump": {"num_crop": 3}}))
+    assert message == "config.yaml: streams.frame16: dump: unknown key 'num_crop'; did you mean 'num_crops'?"
+
+
+def test_an_unknown_key_without_a_neighbour_lists_what_there_is():
+    assert fault(values(frame16={"dump": {"zzz": 3}})).endswith("known here: dtype, num_clips, num_crops")
+
+
+def test_every_fault_has_its_line():
+    message = fault({**values(frame16={"train": {"epochs": -1}}), "shard": {}})
+    assert message.splitlines() == [
+        "config.yaml: streams.frame16: train: epochs: input should be greater than 0 (it is -1)",
+        "config.yaml: unknown key 'shard'; did you mean 'shards'?",
+    ]
+
+
+def test_a_missing_key_is_named():
+    assert fault({"challenge": "tiny", "streams": {}}) == "config.yaml: missing key 'dataset'"
+
+
+def test_init_must_name_a_stream():
+    message = fault(values(frame16={}, frame128={"init": "frame61"}))
+    assert (
+        message
+        == "config.yaml: streams.frame128: init: no stream is called 'frame61'; did you mean 'frame16'?"
+    )
+
+
+def test_init_must_not_go_in_a_circle():
+    message = fault(values(a={"init": "b"}, b={"init": "a"}))
+    assert message == "config.yaml: streams.a: init: a circle of streams, a <- b <- a"
+
+
+def test_the_evaluated_split_must_have_annotations():
+    message = fault({**values(), "evaluate": {"split": "test"}})
+    assert message == "config.yaml: evaluate: split: 'test' has no entry under dataset: annotations"
+
+
+def test_a_stream_name_that_cannot_be_a_file_name_is_refused():
+    assert "streams" in fault(values(**{"../up": {}}))
+
+
+def test_stream_defaults_reach_every_stream_and_its_own_values_win():
+    tree = values(a={}, b={"train": {"learning_rate": 1.0}})
+    tree["stream_defaults"] = {"train": {"epochs": 3, "learning_rate": 0.5}}
+    challenge = challenge_of(tree, source="config.yaml")
+    assert challenge.streams["a"].train.learning_rate == 0.5
+    assert challenge.streams["b"].train.learning_rate == 1.0
+    assert challenge.streams["b"].train.epochs == 3
+
+
+def test_only_changed_values_are_handed_to_a_stage():
+    stream = StreamSettings(dump=DumpSettings(num_crops=3), clip_length=16)
+    assert changed(stream, TRAIN_KEYS) == "{}"
+    assert changed(stream.dump) == '{"num_crops": 3}'
+    assert parse(DumpSettings, changed(stream.dump)) == stream.dump
+
+
+def test_settings_of_a_stage_that_are_not_json_are_refused():
+    with pytest.raises(SettingsError, match="--settings: not JSON"):
+        parse(DumpSettings, "num_crops: 3")
+
+
+def test_a_missing_challenge_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere.yaml: no such file. Name a challenge file"):
+        read_challenge(tmp_path / "nowhere.yaml")
+
+
+def test_a_challenge_file_that_is_not_yaml_is_named(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("streams: [")
+    with pytest.raises(SettingsError, match=r"bad.yaml: not YAML"):
+        read_challenge(path)
+
+
+def test_the_schema_in_docs_is_in_step_with_the_settings():
+    assert (ROOT / "docs/config.schema.json").read_text() == json_schema(), "run `make schema`"
+
+
+def test_the_reference_in_docs_is_in_step_with_the_settings():
+    assert (ROOT / "docs/configuration.md").read_text() == reference(), "run `make schema`"
+
+
+def test_every_setting_says_what_it_means():
+    nameless = [line for line in reference().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert nameless == []
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "config.yaml", *sorted((ROOT / "challenges").glob("*.yaml"))], ids=str
+)
+def test_every_challenge_of_the_repository_is_valid_and_its_keys_are_in_the_schema(path):
+    challenge = read_challenge(path)
+    top = json.loads(json_schema())["properties"]
+    assert challenge.streams or challenge.challenge
+    assert set(yaml.safe_load(path.read_text())) <= set(top)
+
+
+def test_the_settings_import_neither_torch_nor_numpy():
+    code = "import sys, lgdnet.settings; print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,93 @@
+# What the rules know of the settings: paths, shards, and the JSON that each stage is handed.
+# Modules are imported, not names: a .smk file shares Snakemake's own globals.
+import json
+import sys
+
+import lgdnet.errors
+import lgdnet.settings
+
+
+def read_settings():
+    """The checked settings, or the fault in plain words instead of a traceback."""
+    source = ", ".join(str(path) for path in workflow.configfiles) or "--config"
+    try:
+        return lgdnet.settings.challenge_of(config, source=source)
+    except lgdnet.errors.InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+CHALLENGE = read_settings()
+
+
+wildcard_constraints:
+    stream="|".join(CHALLENGE.streams),
+    split="train|validation|test",
+    shard=r"\d+",
+
+
+def results(path):
+    """A path under this challenge's results."""
+    return f"results/{CHALLENGE.challenge}/{path}"
+
+
+def scored_splits():
+    """The splits that are dumped and scored: all but the training split, which only some aggregations need."""
+    return [split for split in CHALLENGE.dataset.annotations if split != "train"]
+
+
+def num_shards(split):
+    return getattr(CHALLENGE.shards, split)
+
+
+def feature_shards(stream, split):
+    return [
+        results(f"streams/{stream}/features/{split}/{shard:04d}.h5")
+        for shard in range(num_shards(split))
+    ]
+
+
+def video_scores(split):
+    """Score files of every row of the leaderboard, for one split."""
+    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+
+
+def row_words():
+    """How each row is presented, as JSON."""
+    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+
+
+def annotation_files():
+    files = [*CHALLENGE.dataset.annotations.values(), CHALLENGE.dataset.classes]
+    return [
+        CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None
+    ]
+
+
+def video_root():
+    return CHALLENGE.data_path(CHALLENGE.dataset.video_root)
+
+
+def dataset_settings():
+    return lgdnet.settings.changed(CHALLENGE.dataset)
+
+
+def train_settings(wildcards):
+    return lgdnet.settings.changed(
+        CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS
+    )
+
+
+def dump_settings(wildcards):
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+
+
+def init_of(wildcards):
+    """The finished model of the stream that this one starts from, if it names one."""
+    init = CHALLENGE.streams[wildcards.stream].init
+    return [results(f"streams/{init}/model.safetensors")] if init else []
+
+
+def pretrained(wildcards):
+    weights = CHALLENGE.streams[wildcards.stream].weights
+    return [weights.path] if weights else []

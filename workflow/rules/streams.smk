@@ -1,0 +1,44 @@
+rule train:
+    input:
+        manifest=results("manifest/train.csv"),
+        validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
+        classes=results("manifest/classes.txt"),
+        init=init_of,
+        weights=pretrained,
+    output:
+        # Checkpoints lie beside it, undeclared: Snakemake deletes the declared outputs of a failed job.
+        model=results("streams/{stream}/model.safetensors"),
+    log:
+        results("logs/train/{stream}.log"),
+    benchmark:
+        results("benchmarks/train/{stream}.tsv")
+    threads: 2
+    params:
+        settings=train_settings,
+        video_root=video_root(),
+        init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+    shell:
+        "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
+        " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
+        " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
+
+
+rule dump:
+    input:
+        model=results("streams/{stream}/model.safetensors"),
+        manifest=results("manifest/{split}.csv"),
+    output:
+        features=results("streams/{stream}/features/{split}/{shard}.h5"),
+    log:
+        results("logs/dump/{stream}-{split}-{shard}.log"),
+    benchmark:
+        results("benchmarks/dump/{stream}-{split}-{shard}.tsv")
+    threads: 1
+    params:
+        settings=dump_settings,
+        video_root=video_root(),
+        num_shards=lambda wildcards: num_shards(wildcards.split),
+    shell:
+        "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
+        " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
+        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
