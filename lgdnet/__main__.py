@@ -82,6 +82,7 @@ def manifest(
         out,
         num_workers=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -115,6 +116,7 @@ def train(
         init=init,
         threads=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -146,6 +148,7 @@ def dump(
         settings=parse(DumpSettings, settings),
         threads=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)

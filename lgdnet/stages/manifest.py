@@ -76,6 +76,8 @@ def list_dataset(
     """
     if not dataset.annotations:
         raise AnnotationError("config: dataset.annotations is empty. Name a file for at least one split.")
+    if dataset.format != "csv" and (dataset.select or dataset.ignore_columns):
+        raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
     kind = DATASETS[dataset.format]
     video_root = data_root / dataset.video_root
     files: dict[str, Path] = {

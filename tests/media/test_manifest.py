@@ -229,6 +229,8 @@ def test_a_file_with_columns_and_split_names_of_its_own(videos, tmp_path):
     assert found["path"].tolist() == ["run/a.mp4", "walk/c.mp4", "walk/d.mp4"] and classes == ["run", "walk"]
     with pytest.raises(InputError, match=r"all\.csv: no path of split 'train' matches 'x/\*'"):
         list_dataset(**arguments, select="x/*")
+    with pytest.raises(InputError, match="select and ignore_columns belong to format csv only"):
+        list_dataset(**arguments, dataset="tsn")
 
 
 def test_a_hanging_decoder_costs_one_file(tmp_path):
