@@ -62,4 +62,6 @@ def blocks_of(sound: Sound, video_id: str, noise: NoiseSettings | None) -> Itera
 def warn_if_cut_off(path: Path, facts: SoundFacts) -> None:
     """Truncated files give short sound without a complaint from the decoder."""
     if facts.has_audio and facts.declared_sec - facts.duration_sec > SHORTER_SEC:
-        warn(f"{path}: {facts.duration_sec:.2f} s of sound, {facts.declared_sec:.2f} s were promised; cut off?")
+        warn(
+            f"{path}: {facts.duration_sec:.2f} s of sound, {facts.declared_sec:.2f} s were promised; cut off?"
+        )
