@@ -86,7 +86,7 @@ def words(schema: dict[str, Any]) -> str:
         parts = schema.get("prefixItems") or [schema.get("items", {})]
         return "list of " + ", ".join(dict.fromkeys(words(part) for part in parts))
     if kind == "object":
-        named = schema.get("additionalProperties") or next(
+        named: dict[str, Any] = schema.get("additionalProperties") or next(
             iter(schema.get("patternProperties", {}).values()), {}
         )
         return f"mapping of names to {words(named)}"

@@ -40,6 +40,23 @@ class ManifestSettings(Settings):
     """Accept the same file content in the training and the validation split."""
 
 
+class NoiseSettings(Settings):
+    """White noise that makes the sound of every video harder, for experiments."""
+
+    snr_db: float = 0.0
+    """Decibels by which the sound, over a whole video, is stronger than the noise; may be negative."""
+    seed: NonNegativeInt = 0
+    """The noise of a video follows from this and its id."""
+
+
+class AudioSettings(Settings):
+    """How sound becomes log-mel frames: 16 kHz, windows of 25 ms every 10 ms, 128 bins from 60 to 7800 Hz."""
+
+    noise: NoiseSettings | None = None
+    timeout_sec: PositiveFloat = 600.0
+    """The sound of a file that takes longer than this to decode is an error that names it."""
+
+
 class ShardSettings(Settings):
     """How many jobs the work on each split is cut into. A job is a shard, never a video."""
 
@@ -166,6 +183,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
     stream_defaults: StreamSettings = StreamSettings()
     """What every stream has unless it says otherwise."""
