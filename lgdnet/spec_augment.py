@@ -27,14 +27,18 @@ def spec_augment(
     from +-max_gain to a whole segment: louder or softer, in standard deviations.
     """
     _, _, F, T = clip.shape
-    draws = np.stack([np.random.default_rng([int(s), SALT]).random(4 * num_masks + 1) for s in seeds.tolist()])
+    draws = np.stack(
+        [np.random.default_rng([int(s), SALT]).random(4 * num_masks + 1) for s in seeds.tolist()]
+    )
     uniform = torch.from_numpy(draws[:, 1:].astype(np.float32)).to(clip.device)  # (N, 4 masks)
     gain = torch.from_numpy(((2 * draws[:, 0] - 1) * max_gain).astype(np.float32)).to(clip.device, clip.dtype)
     bins, bin_starts, frames, frame_starts = uniform.split(num_masks, dim=1) if num_masks else [uniform] * 4
     masked_bins = in_any_span(bin_starts, bins * max_mask_bins, F)  # (N, F)
     masked_frames = in_any_span(frame_starts, frames * (max_mask_frames * T), T)  # (N, T)
     masked = masked_bins[:, None, :, None] | masked_frames[:, None, None, :]
-    return torch.where(masked, torch.zeros((), device=clip.device, dtype=clip.dtype), clip + gain.view(-1, 1, 1, 1))
+    return torch.where(
+        masked, torch.zeros((), device=clip.device, dtype=clip.dtype), clip + gain.view(-1, 1, 1, 1)
+    )
 
 
 def in_any_span(starts: Tensor, lengths: Tensor, size: int) -> Tensor:

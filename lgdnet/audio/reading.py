@@ -19,9 +19,9 @@ from av.container import InputContainer
 from av.frame import Frame
 from av.stream import Disposition
 
+from lgdnet.audio.grid import SAMPLE_RATE
 from lgdnet.errors import InputError
 
-SAMPLE_RATE = 16_000  # samples per second of everything behind this module
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 SILENCE_PEAK = (
     1e-4  # -80 dB of full scale, about three steps of 16 bit: below it lies rounding, not sound. Our choice

@@ -9,12 +9,14 @@ from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
     EvaluateSettings,
     ManifestSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -23,6 +25,7 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
@@ -30,6 +33,7 @@ __all__ = [
     "EvaluateSettings",
     "LeaderboardRow",
     "ManifestSettings",
+    "NoiseSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",

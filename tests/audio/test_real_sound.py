@@ -9,7 +9,8 @@ import librosa
 import numpy as np
 import pytest
 
-from lgdnet.audio.logmel import POWER_FLOOR, log_mel
+from lgdnet.audio.grid import POWER_FLOOR
+from lgdnet.audio.logmel import log_mel
 from lgdnet.audio.reading import probe_sound, read_sound
 
 # Duration of the sound track in seconds; every other file of the folder has none.
@@ -47,7 +48,9 @@ def test_every_odd_file_has_the_right_sound_and_takes_no_time(real_data):
         facts = probe_sound(path)
         assert time.monotonic() - started < 5, path.name
         assert facts.has_audio == (listed[path.name]["has_audio"] == "1"), path.name
-        assert facts.duration_sec == pytest.approx(ODD_FILES_WITH_SOUND.get(path.name, 0.0), abs=0.03), path.name
+        assert facts.duration_sec == pytest.approx(ODD_FILES_WITH_SOUND.get(path.name, 0.0), abs=0.03), (
+            path.name
+        )
         assert facts.is_audible == facts.has_audio and facts.num_bad_packets == 0, path.name
 
 
@@ -59,7 +62,9 @@ def test_log_mel_of_real_files_equals_librosas_in_every_single_bin(real_data):
         power = librosa.feature.melspectrogram(
             y=samples, sr=16_000, n_fft=512, win_length=400, hop_length=160, n_mels=128, fmin=60, fmax=7800
         ).T
-        np.testing.assert_allclose(np.exp(log_mel(samples)), power + POWER_FLOOR, rtol=1e-4, err_msg=path.name)
+        np.testing.assert_allclose(
+            np.exp(log_mel(samples)), power + POWER_FLOOR, rtol=1e-4, err_msg=path.name
+        )
 
 
 def test_half_a_real_file_has_half_the_sound_and_says_what_was_promised(real_data, tmp_path):
