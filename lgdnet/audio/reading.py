@@ -179,6 +179,9 @@ class Sound:
         self, container: InputContainer, sound: AudioStream, pictures: VideoStream
     ) -> Iterator[AudioFrame]:
         looked_at = 0
+        if container.format.name == "avi" and pictures.start_time is not None:
+            # AVI has no time stamps, only an order; those that FFmpeg makes up run late by the reordering delay.
+            self._first_picture_sec = float(pictures.start_time * (pictures.time_base or 0))
         for packet in _packets(container, sound, pictures):
             if packet.stream is sound:
                 yield from self._decode(packet)
