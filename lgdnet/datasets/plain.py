@@ -2,6 +2,8 @@
 root.
 """
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +11,26 @@ import pandas as pd
 from lgdnet.datasets.rows import AnnotationError, check_columns, only_split, read_csv, rows, without_suffix
 
 
-def read(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
-    """Rows of one split. Without a column video_id the path without its suffix is the id."""
-    table = read_csv(annotations)
+def read(
+    annotations: Path,
+    split: str,
+    video_root: Path,
+    classes: list[str] | None,
+    *,
+    select: str | None = None,
+    ignore_columns: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Rows of one split. Without a column video_id the path without its suffix is the id.
+
+    `select` keeps the rows whose path matches a pattern (`birds/*.mp4`); `ignore_columns` may stand in the
+    file and stay unread.
+    """
+    table = read_csv(annotations).drop(columns=list(ignore_columns), errors="ignore")
     check_columns(annotations, table, required=("path",), optional=("video_id", "label", "split"))
+    if select is not None:
+        table = table[table["path"].map(lambda path: fnmatchcase(path, select))]
+        if table.empty:
+            raise AnnotationError(f"{annotations}: no path matches {select!r}. Correct dataset.select.")
     table = only_split(annotations, table, split)
     empty = table[table["path"].str.strip() == ""]
     if len(empty):

@@ -6,14 +6,15 @@ same bytes in training and validation.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lgdnet.artefact import atomic, digest
-from lgdnet.datasets import DATASETS, AnnotationError
+from lgdnet.datasets import DATASETS, AnnotationError, Dataset, plain
 from lgdnet.datasets.rows import SPLIT_NAMES
 from lgdnet.datasets.videos import check_paths, check_root, find_by_name
 from lgdnet.errors import InputError
@@ -36,6 +37,9 @@ def run(
     annotations: Mapping[str, Path],
     out_dir: Path,
     classes: Path | None = None,
+    splits: Mapping[str, str] | None = None,
+    select: str | None = None,
+    ignore_columns: Sequence[str] = (),
     min_frames: int = 1,
     probe_timeout_sec: float = 60.0,
     num_workers: int | None = None,
@@ -48,13 +52,14 @@ def run(
     """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
     `out_dir`.
 
-    `dataset` names a format of `DATASETS`; `annotations` maps split names to its files. `num_workers` None
+    `dataset` names a format of `DATASETS`; `annotations` maps split names to its files, `splits` our names to
+    theirs. `select` and `ignore_columns`: see `lgdnet.datasets.plain`. `num_workers` None
     uses
     all cores this process may use. Raises `InputError` with one line for anything wrong in the annotations.
     """
     videos, names = list_dataset(
-        dataset=dataset, video_root=video_root, annotations=annotations, classes=classes,
-        allow_duplicates=allow_duplicates,
+        dataset=dataset, video_root=video_root, annotations=annotations, classes=classes, splits=splits,
+        select=select, ignore_columns=ignore_columns, allow_duplicates=allow_duplicates,
     )  # fmt: skip
     options: dict[str, Any] = {
         "min_frames": min_frames,
@@ -78,6 +83,9 @@ def list_dataset(
     video_root: Path,
     annotations: Mapping[str, Path],
     classes: Path | None = None,
+    splits: Mapping[str, str] | None = None,
+    select: str | None = None,
+    ignore_columns: Sequence[str] = (),
     allow_duplicates: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Every row of every split, checked, and the class names; no video is opened.
@@ -91,10 +99,15 @@ def list_dataset(
     if not annotations:
         raise AnnotationError("config: dataset.annotations is empty. Name a file for at least one split.")
     kind = DATASETS[dataset]
+    if select or ignore_columns:
+        if dataset != "csv":
+            raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
+        kind = Dataset(partial(plain.read, select=select, ignore_columns=ignore_columns))
     check_root(video_root)
     first = next(iter(annotations.values()))
     names = read_classes(classes) if classes else kind.classes_beside(first)
-    tables = {split: kind.read(path, split, video_root, names) for split, path in annotations.items()}
+    called = {split: (splits or {}).get(split, split) for split in annotations}
+    tables = {split: kind.read(path, called[split], video_root, names) for split, path in annotations.items()}
     if names is None:
         names = classes_of(tables)
     for split, path in annotations.items():

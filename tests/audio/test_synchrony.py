@@ -73,7 +73,12 @@ def test_click_and_flash_are_found_within_10_ms_of_each_other(make, case):
 def test_the_segment_beside_a_clip_holds_the_click_of_its_flash(make):
     late = 0.4
     path = make(
-        "a.mp4", clicks(44_100, start_sec=late), rate=44_100, codec="aac", pictures=flashes(), sound_start_sec=late
+        "a.mp4",
+        clicks(44_100, start_sec=late),
+        rate=44_100,
+        codec="aac",
+        pictures=flashes(),
+        sound_start_sec=late,
     )
     samples, facts = read_sound(path)
     mel = log_mel(samples)
