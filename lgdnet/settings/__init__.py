@@ -9,6 +9,7 @@ from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
@@ -16,6 +17,7 @@ from lgdnet.settings.tree import (
     EvaluateSettings,
     LengthSettings,
     ManifestSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -24,6 +26,7 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
@@ -32,6 +35,7 @@ __all__ = [
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
+    "NoiseSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",
