@@ -41,8 +41,14 @@ constraints: .venv/installed
 	$(BIN)/pip freeze --exclude-editable | sed 's/+cpu$$//' >> constraints.txt.tmp
 	mv constraints.txt.tmp constraints.txt
 
+# Files in docs/ that are made from the code.
 schema: .venv/installed
 	$(BIN)/lgdnet schema > docs/config.schema.json
+	$(BIN)/lgdnet schema --markdown > docs/configuration.md
+
+dag: .venv/installed
+	@command -v dot > /dev/null || { echo "make dag draws with graphviz: apt-get install graphviz"; exit 1; }
+	$(BIN)/snakemake --rulegraph --quiet all | sed -n '/^digraph/,$$p' | dot -Tsvg > docs/dag.svg
 
 clean:
 	rm -rf results data .snakemake

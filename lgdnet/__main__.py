@@ -45,14 +45,16 @@ def sample(
 
 
 @app.command(rich_help_panel=START)
-def schema() -> None:
+def schema(
+    markdown: Annotated[bool, typer.Option(help="The reference for people instead, as Markdown.")] = False,
+) -> None:
     """Print the JSON schema of config.yaml, for editors.
 
     Example: lgdnet schema
     """
-    from lgdnet.settings import json_schema
+    from lgdnet.settings import json_schema, reference
 
-    print(json_schema(), end="")
+    print(reference() if markdown else json_schema(), end="")
 
 
 @app.command(rich_help_panel=STAGES)
@@ -73,13 +75,23 @@ def manifest(
     from lgdnet.settings import DatasetSettings, ManifestSettings, parse
     from lgdnet.stages import manifest as stage
 
+    wanted, checks = parse(DatasetSettings, dataset), parse(ManifestSettings, settings)
     stage.run(
-        parse(DatasetSettings, dataset),
-        parse(ManifestSettings, settings),
-        data_root,
-        out,
+        dataset=wanted.format,
+        video_root=data_root / wanted.video_root,
+        annotations={str(split): data_root / path for split, path in wanted.annotations.items()},
+        classes=data_root / wanted.classes if wanted.classes else None,
+        splits={str(ours): theirs for ours, theirs in wanted.splits.items()},
+        select=wanted.select,
+        ignore_columns=wanted.ignore_columns,
+        out_dir=out,
+        min_frames=checks.min_frames,
+        probe_timeout_sec=checks.probe_timeout_sec,
+        max_rejected_share=checks.max_rejected,
+        allow_duplicates=checks.allow_duplicates,
         num_workers=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -113,6 +125,7 @@ def train(
         init=init,
         threads=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -144,6 +157,7 @@ def dump(
         settings=parse(DumpSettings, settings),
         threads=threads,
     )
+    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)

@@ -7,6 +7,8 @@ Ties are broken in one way everywhere, also in submissions: of equal scores the 
 first, which is scikit-learn's rule in `top_k_accuracy_score`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 MISSING_RANK = np.iinfo(np.int64).max  # worse than any k
@@ -17,9 +19,7 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray, present: np.ndarray | No
     N, K = scores.shape
     labels = np.asarray(labels, np.int64)
     assert labels.shape == (N,), f"{labels.shape} labels for {N} videos"
-    assert not N or (labels.min() >= 0 and labels.max() < K), (
-        "labels must be in 0..K-1; drop unlabelled videos first"
-    )
+    assert not N or (labels.min() >= 0 and labels.max() < K), "labels must be in 0..K-1"
     own = np.take_along_axis(scores, labels[:, None], axis=1)  # (N, 1)
     better = (scores > own).sum(axis=1)
     tied = ((scores == own) & (np.arange(K) > labels[:, None])).sum(axis=1)
@@ -62,6 +62,91 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray, present: np.ndar
     """Top-1 accuracy averaged over the classes that occur: every class counts the same."""
     accuracy = per_class_accuracy(hits(scores, labels, 1, present), labels, scores.shape[1])
     return float(np.nanmean(accuracy)) if len(labels) else float("nan")
+
+
+def predictions(scores: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
+    """Best class of each video, -1 where it is missing: (N, K) -> (N,)."""
+    best = top_classes(scores, 1)[:, 0]
+    return best if present is None else np.where(present, best, -1)
+
+
+def confusion(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """(K, K) counts: rows true, columns predicted. Missing videos (-1) are in no column."""
+    known = predicted >= 0
+    pairs = labels[known] * num_classes + predicted[known]
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
+def expected_calibration_error(
+    scores: np.ndarray, labels: np.ndarray, present: np.ndarray | None = None, num_bins: int = 15
+) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017), where present."""
+    if present is not None:
+        scores, labels = scores[present], labels[present]
+    confidence, hit = scores.max(axis=1), hits(scores, labels, 1)
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    gap = np.bincount(bins, confidence - hit, minlength=num_bins)
+    return float(np.abs(gap).sum() / len(labels)) if len(labels) else float("nan")
+
+
+class Interval(NamedTuple):
+    """Bounds of one or of M means."""
+
+    low: np.ndarray
+    high: np.ndarray
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    groups: np.ndarray | None = None,
+    num_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Percentile bootstrap of the means of (N, M) values over videos: (M,) low, (M,) high.
+
+    `groups` (N,) resamples whole groups (recordings, speakers), whose videos are not independent. Equal
+    rows are drawn together from one multinomial, which is the same distribution at the cost of a few distinct rows.
+    """
+    values = np.asarray(values, float)
+    size = np.ones(len(values))
+    if groups is not None:
+        _, group = np.unique(groups, return_inverse=True)
+        size = np.bincount(group).astype(float)
+        values = np.stack([np.bincount(group, column) for column in values.T], axis=1)
+    rows, count = np.unique(np.column_stack([values, size]), axis=0, return_counts=True)
+    drawn = generator.multinomial(count.sum(), count / count.sum(), size=num_resamples)  # (R, distinct)
+    totals = drawn @ rows
+    means = totals[:, :-1] / totals[:, -1:]
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(means, [tail, 100 - tail], axis=0)
+    return Interval(low, high)
+
+
+class PairedTest(NamedTuple):
+    """A against B on the same videos, as fractions. `p_value` is McNemar's exact test of equal top-1."""
+
+    difference: float
+    low: float
+    high: float
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def paired_test(
+    hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator, *, groups: np.ndarray | None = None
+) -> PairedTest:
+    """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos."""
+    from scipy.stats import binomtest
+
+    difference = hit_a.astype(int) - hit_b.astype(int)
+    only_a, only_b = int((difference > 0).sum()), int((difference < 0).sum())
+    p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
+    interval = bootstrap_interval(difference[:, None], generator, groups=groups)
+    low, high = float(interval.low[0]), float(interval.high[0])
+    return PairedTest(float(difference.mean()), low, high, only_a, only_b, p_value)
 
 
 def _mean(values: np.ndarray) -> float:

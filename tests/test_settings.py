@@ -16,6 +16,7 @@ from lgdnet.settings import (
     json_schema,
     parse,
     read_challenge,
+    reference,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -113,6 +114,15 @@ def test_a_challenge_file_that_is_not_yaml_is_named(tmp_path):
 
 def test_the_schema_in_docs_is_in_step_with_the_settings():
     assert (ROOT / "docs/config.schema.json").read_text() == json_schema(), "run `make schema`"
+
+
+def test_the_reference_in_docs_is_in_step_with_the_settings():
+    assert (ROOT / "docs/configuration.md").read_text() == reference(), "run `make schema`"
+
+
+def test_every_setting_says_what_it_means():
+    nameless = [line for line in reference().splitlines() if line.startswith("| `") and line.endswith("|  |")]
+    assert nameless == []
 
 
 @pytest.mark.parametrize(

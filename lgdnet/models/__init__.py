@@ -7,6 +7,7 @@
 has both paths.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,12 +16,15 @@ from typing import get_args
 from torch import nn
 
 from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
+from lgdnet.models.inflate import Report, WeightsError, load_weights
 from lgdnet.models.lgd import Backbone, ModelError, Order, TwoPathNetwork
 from lgdnet.models.measure import count_gflops, count_parameters
 from lgdnet.models.resnet import RESNETS, resnet
+from lgdnet.models.xception import xception
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
-    name: partial(resnet, size) for name, size in RESNETS.items()
+    **{name: partial(resnet, size) for name, size in RESNETS.items()},
+    "xception": xception,
 }
 
 
@@ -74,8 +78,14 @@ def build_model(
     )
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            kaiming_fan_out(module)
     return model
+
+
+def kaiming_fan_out(conv: nn.Conv3d) -> None:
+    """N(0, 2 / fan_out), a group's own fan-out: torch's takes all groups, and starves depthwise kernels."""
+    fan_out = conv.out_channels // conv.groups * math.prod(conv.kernel_size)
+    nn.init.normal_(conv.weight, std=math.sqrt(2 / fan_out))
 
 
 def check_choices(name: str, *, order: str, head: str, units: str) -> None:
@@ -105,9 +115,12 @@ __all__ = [
     "MODELS",
     "ModelError",
     "Output",
+    "Report",
     "TwoPathNetwork",
+    "WeightsError",
     "build_model",
     "count_gflops",
     "count_parameters",
+    "load_weights",
     "training_loss",
 ]

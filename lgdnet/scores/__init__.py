@@ -6,6 +6,7 @@ N videos, V views of a video (clips x crops), C channels, K classes.
 from lgdnet.scores.errors import ScoresError
 from lgdnet.scores.features import Features, read_features
 from lgdnet.scores.files import Scores, align, read_scores, softmax, write_scores
+from lgdnet.scores.weights import read_weights, write_weights
 from lgdnet.scores.writer import FeaturesWriter
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "align",
     "read_features",
     "read_scores",
+    "read_weights",
     "softmax",
     "write_scores",
+    "write_weights",
 ]

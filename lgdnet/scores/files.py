@@ -110,17 +110,20 @@ def read_scores(path: Path) -> Scores:
 PROVENANCE = ("settings", "inputs", "code_version")
 
 
-def align(streams: Sequence[Scores], video_ids: np.ndarray, source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of S streams in the order of `video_ids`, joined by id: (S, N, K) float32, (S, N) bool present.
+def align(
+    streams: Sequence[Scores], video_ids: np.ndarray, source: Path, *, first: Scores | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of S streams, as stored, in the order of `video_ids`: (S, N, K) float32, (S, N) bool present.
 
-    Rows of absent videos are zero. A `ScoresError` where classes differ, or where a stream lacks a video of
+    Joined by id. Classes must be those of `first` (else of the first stream). Rows of absent videos are zero. A `ScoresError` where classes differ, or where a stream lacks a video of
     `source` that it does not list as absent.
     """
+    reference = first or streams[0]
     video_ids = np.asarray(video_ids, dtype=str)
     aligned = np.zeros((len(streams), len(video_ids), len(streams[0].classes)), np.float32)
     present = np.zeros((len(streams), len(video_ids)), bool)
     for s, stream in enumerate(streams):
-        check_classes(stream.path, stream.classes, streams[0].classes, streams[0].path)
+        check_classes(stream.path, stream.classes, reference.classes, reference.path)
         rows = rows_of(stream, video_ids, source)
         present[s] = rows >= 0
         aligned[s, present[s]] = stream.scores[rows[present[s]]]
@@ -156,7 +159,7 @@ def _check_content(
             row = int(np.flatnonzero(wrong)[0])
             raise ScoresError(
                 f"{path}: scores of {int(wrong.sum())} videos are no probabilities, first "
-                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say so: kind logits."
+                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say kind: logits."
             )
 
 

@@ -43,8 +43,8 @@ def check_labels(labels: Labels, num_classes: int, source: Path) -> None:
     if not labels.labelled:
         num_unlabelled = int((labels.labels < 0).sum())
         raise ScoresError(
-            f"{labels.path}: {num_unlabelled} of {len(labels)} videos have no label (class_index -1), so scores "
-            f" cannot be judged on this split. Use the validation split."
+            f"{labels.path}: {num_unlabelled} of {len(labels)} videos have no label (class_index -1), so "
+            f"scores cannot be judged on this split. Use the validation split."
         )
     if labels.labels.max() >= num_classes:
         raise ScoresError(

@@ -4,7 +4,8 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
-from lgdnet.settings.reading import challenge_of, changed, json_schema, parse, read_challenge
+from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
+from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
@@ -41,4 +42,5 @@ __all__ = [
     "leaderboard_rows",
     "parse",
     "read_challenge",
+    "reference",
 ]

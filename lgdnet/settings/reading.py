@@ -109,10 +109,3 @@ def fields_at(model: type[Settings], parents: list[Any]) -> list[str]:
         else:  # the name of a stream in dict[Name, StreamSettings]
             current = getattr(current, "__args__", (None,))[-1]
     return list(current.model_fields) if isinstance(current, type) and issubclass(current, Settings) else []
-
-
-def json_schema() -> str:
-    """JSON schema of `config.yaml`, for editors that complete and check while one types."""
-    schema = Challenge.model_json_schema()
-    schema["title"] = "lgdnet challenge"
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"

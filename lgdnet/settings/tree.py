@@ -40,12 +40,32 @@ class ManifestSettings(Settings):
     """Accept the same file content in the training and the validation split."""
 
 
+class NoiseSettings(Settings):
+    """White noise that makes the sound of every video harder, for experiments."""
+
+    snr_db: float = 0.0
+    """Decibels by which the sound, over a whole video, is stronger than the noise; may be negative."""
+    seed: NonNegativeInt = 0
+    """The noise of a video follows from this and its id."""
+
+
+class AudioSettings(Settings):
+    """How sound becomes log-mel frames: 16 kHz, windows of 25 ms every 10 ms, 128 bins from 60 to 7800 Hz."""
+
+    noise: NoiseSettings | None = None
+    timeout_sec: PositiveFloat = 600.0
+    """The sound of a file that takes longer than this to decode is an error that names it."""
+
+
 class ShardSettings(Settings):
     """How many jobs the work on each split is cut into. A job is a shard, never a video."""
 
     train: PositiveInt = 1
+    """Jobs for the training split."""
     validation: PositiveInt = 1
+    """Jobs for the validation split."""
     test: PositiveInt = 1
+    """Jobs for the test split."""
 
 
 class WeightsSettings(Settings):
@@ -74,23 +94,35 @@ class TrainSettings(Settings):
     """One training run (SPEC: SGD with Nesterov momentum, cosine schedule, one warm-up epoch)."""
 
     epochs: PositiveFloat = 40
+    """Passes over the training split."""
     batch_size: PositiveInt = 256
     """Clips per optimiser step, over all processes."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
+    """SGD with Nesterov momentum, or AdamW."""
     learning_rate: PositiveFloat = 0.16
     """Peak rate at `batch_size`."""
     momentum: Fraction = 0.9
+    """Of SGD."""
     weight_decay: NonNegativeFloat = 2.5e-5
+    """L2 penalty per step."""
     clip_norm: PositiveFloat | None = 10.0
+    """Largest norm of the gradient; empty for no limit."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """How the learning rate falls after the warm-up."""
     warmup_epochs: NonNegativeFloat = 1
+    """The learning rate rises linearly for so long."""
     label_smoothing: Fraction = 0.0
+    """Share of the target that goes to the other classes."""
     dropout: Fraction = 0.5
+    """Before the classifiers."""
     clips_per_video: PositiveInt = 1
     """Random clips drawn from each video in an epoch."""
     validate_every_epochs: PositiveInt = 1
+    """How often the validation split is scored while training."""
     checkpoint_every_minutes: PositiveFloat = 10
+    """How much work a killed job can lose."""
     seed: NonNegativeInt = 0
+    """Of initial weights, order and augmentation."""
     augment: AugmentSettings = AugmentSettings()
 
 
@@ -109,11 +141,13 @@ class StreamSettings(Settings):
     """One trained network: a modality, a backbone, a clip shape."""
 
     modality: Literal["frame", "flow", "audio"] = "frame"
+    """What the network sees."""
     backbone: str = "lgd-p3d-resnet101"
     """A name that `lgdnet models` lists."""
     order: Literal["paper", "release"] = "paper"
     """Which of the two paths of an LGD block is updated first."""
     head: Literal["local", "global", "sum", "concat", "kernel"] = "sum"
+    """How the local and the global path are classified."""
     width: PositiveInt = 64
     """Channels of the stem; 64 in the papers."""
     clip_length: PositiveInt = 16
@@ -137,6 +171,7 @@ class EvaluateSettings(Settings):
     """What the leaderboard is computed on."""
 
     split: Split = "validation"
+    """A labelled split that no network was trained on."""
 
 
 class Challenge(Settings):
@@ -148,6 +183,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
     stream_defaults: StreamSettings = StreamSettings()
     """What every stream has unless it says otherwise."""

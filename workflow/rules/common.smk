@@ -1,6 +1,7 @@
 # What the rules know of the settings: paths, shards, and the JSON that each stage is handed.
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
+import os
 import sys
 
 import lgdnet.errors
@@ -18,6 +19,10 @@ def read_settings():
 
 
 CHALLENGE = read_settings()
+
+# Jobs run the Python that runs Snakemake, whether or not its environment was activated.
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+
 
 
 wildcard_constraints:

@@ -1,0 +1,1 @@
+"""The sound of a video: reading it, log-mel frames, their file, and segments beside the clips."""

@@ -1,0 +1,84 @@
+"""Segments of log-mel frames: where they lie beside the clips of the other streams, and how they are cut out.
+
+A segment is `segment_frames` log-mel frames (256 are 2.56 s), centred on a moment of the video. Times are in
+seconds on the clock of the pictures, whose zero is the first picture shown.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lgdnet.audio.logmel import FRAMES_PER_SEC, LOG_FLOOR
+from lgdnet.clips import clip_starts
+
+
+def clip_centres_sec(
+    starts: Sequence[int], *, clip_length: int, frame_stride: int, num_video_frames: int, fps: float
+) -> np.ndarray:
+    """Middle of each clip in seconds: first frames (clips,) -> (clips,).
+
+    A clip shows the time from the start of its first frame to the end of its last one, or to the end of a
+    video that is too short for it and loops.
+    """
+    first = np.asarray(starts, np.float64)
+    shown = np.minimum(clip_length * frame_stride, num_video_frames - first)
+    return (first + shown / 2) / fps
+
+
+def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int) -> int:
+    """First log-mel frame of the segment centred at `centre_sec` in a sound that starts at `start_sec`.
+
+    Log-mel frame i stands for the moment start_sec + i / FRAMES_PER_SEC, the segment for the span of its
+    frames' hops, so the choice is within 5 ms. Negative, or beyond the end, where the sound does not reach.
+    """
+    return round((centre_sec - start_sec) * FRAMES_PER_SEC - (segment_frames - 1) / 2)
+
+
+def segment_places(
+    *,
+    num_video_frames: int,
+    fps: float,
+    num_mel_frames: int,
+    start_sec: float,
+    num_clips: int,
+    clip_length: int,
+    frame_stride: int = 1,
+    segment_frames: int,
+) -> tuple[list[int], list[int]]:
+    """First video frame of each evenly spaced clip, and first log-mel frame of the segment around its middle.
+
+    Without pictures (`num_video_frames` 0) segments are spread over the sound as clips are over a video, and
+    both lists count log-mel frames; a sound shorter than a segment lies in its middle.
+    """
+    if num_video_frames == 0:
+        starts = clip_starts(num_mel_frames, num_clips=num_clips, clip_length=segment_frames)
+        missing = max(segment_frames - num_mel_frames, 0)
+        return starts, [start - missing // 2 for start in starts]
+    starts = clip_starts(
+        num_video_frames, num_clips=num_clips, clip_length=clip_length, frame_stride=frame_stride
+    )
+    centres_sec = clip_centres_sec(
+        starts,
+        clip_length=clip_length,
+        frame_stride=frame_stride,
+        num_video_frames=num_video_frames,
+        fps=fps,
+    )
+    return starts, [
+        first_mel_frame(centre, start_sec=start_sec, segment_frames=segment_frames)
+        for centre in centres_sec.tolist()
+    ]
+
+
+def cut_segment(mel: np.ndarray, first: int, segment_frames: int) -> np.ndarray:
+    """Frames first .. first + segment_frames of (frames, mels), silence outside. -> (segment_frames, mels)"""
+    segment = np.full((segment_frames, mel.shape[1]), LOG_FLOOR, np.float32)
+    low, high = max(first, 0), min(first + segment_frames, len(mel))
+    if low < high:
+        segment[low - first : high - first] = mel[low:high]
+    return segment
+
+
+def covered(first: int, segment_frames: int, num_mel_frames: int) -> float:
+    """The share of a segment that the sound reaches, in [0, 1]."""
+    return max(0, min(first + segment_frames, num_mel_frames) - max(first, 0)) / segment_frames

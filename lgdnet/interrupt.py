@@ -1,0 +1,49 @@
+"""Signals that ask a long job to stop: finish what must not be cut, save, exit with a code that is retried."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+EXIT_RETRY = 75  # EX_TEMPFAIL: nothing is wrong, start again and it goes on
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # Slurm: pre-emption and time limit; --signal=USR1@...
+
+
+class Interrupt:
+    """Remembers a signal (`name`, "" before there is one) while the block lasts.
+
+    The work looks at `name` where it can stop. Inside `at_once()` the signal itself ends the process: for
+    stretches without anything to save. Child processes ignore these signals; they end with their parent.
+    """
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.immediate = False
+        self.process = os.getpid()
+
+    def __enter__(self) -> "Interrupt":
+        self.before = {number: signal.signal(number, self.handle) for number in SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self.process:
+            return
+        self.name = signal.Signals(number).name
+        if self.immediate:
+            raise SystemExit(EXIT_RETRY)
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Exit on a signal right away while this block lasts, also on one that came just before."""
+        self.immediate = True
+        try:
+            if self.name:
+                raise SystemExit(EXIT_RETRY)
+            yield
+        finally:
+            self.immediate = False

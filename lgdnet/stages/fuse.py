@@ -1,0 +1,154 @@
+"""Score files of streams -> one score file, its weights, and what each stream brings.
+
+On a labelled split weights are found and cross-fitted: each video's score comes from weights that never saw its
+label. Other splits are fused with the weights from all labelled videos.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lgdnet import metrics
+from lgdnet.artefact import digest, provenance, write_text
+from lgdnet.fusion import Fitted, Fusion, Stream, cross_fit, deal_folds, fit, predict
+from lgdnet.log import progress, say
+from lgdnet.scores import Scores, ScoresError, align, read_scores, read_weights, write_scores, write_weights
+from lgdnet.scores.labels import Labels, check_labels, read_labels
+
+
+def run(
+    score_files: Mapping[str, Path],
+    manifest: Path,
+    out: Path,
+    *,
+    fusion: Fusion,
+    weights_out: Path | None = None,
+    study_out: Path | None = None,
+    weights: Path | None = None,
+    num_folds: int = 5,
+    seed: int = 0,
+) -> None:
+    """Fuse the named score files.
+
+    Without `weights` the manifest must be labelled: weights go to `weights_out`, the scores are cross-fitted, and
+    `study_out` tells what fusing is worth in sample and without each stream. With `weights` they are applied.
+    """
+    missing = [name for name in fusion.streams() if name not in score_files]
+    if missing:
+        raise ScoresError(f"fusion {fusion.name}: no score file was given for {', '.join(missing)}.")
+    files = [read_scores(score_files[name]) for name in fusion.streams()]
+    labels = read_labels(manifest)
+    streams = aligned_streams(fusion.streams(), files, labels)
+    everything = np.arange(len(labels))
+    if weights is not None or not fusion.learns:
+        fitted = (
+            fit(fusion, streams, labels.labels, everything)
+            if weights is None
+            else read_weights(weights, fusion)
+        )
+        scores, present = predict(fitted, streams, everything)
+        fits: list[Fitted] = []
+    else:
+        check_labels(labels, len(files[0].classes), files[0].path)
+        folds = deal_folds(labels.video_ids, labels.labels, num_folds=num_folds, seed=seed)
+        fitted = fit(fusion, streams, labels.labels, everything)
+        scores, present, fits = cross_fit(fusion, streams, labels.labels, folds)
+    if weights_out is not None:
+        write_weights(weights_out, fitted, fits)
+    write_scores(
+        out,
+        labels.video_ids[present],
+        scores[present],
+        files[0].classes,
+        absent=labels.video_ids[~present],
+        provenance=provenance(
+            {"fusion": described(fusion), "num_folds": num_folds, "seed": seed, "cross_fitted": bool(fits)},
+            {str(file.path): digest(file.provenance) for file in files},
+        ),
+        cost=total_cost(files),
+    )
+    if study_out is not None:
+        lines = study(fusion, streams, labels, num_folds=num_folds, seed=seed)
+        write_text(study_out, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
+
+
+def aligned_streams(names: Sequence[str], files: Sequence[Scores], labels: Labels) -> dict[str, Stream]:
+    """Each stream in the order of the manifest, joined by id."""
+    streams = {}
+    for name, file in zip(names, files, strict=True):
+        aligned, present = align([file], labels.video_ids, labels.path, first=files[0])
+        streams[name] = Stream(aligned[0], present[0], is_log=file.kind == "logits")
+    return streams
+
+
+def described(fusion: Fusion) -> dict[str, object]:
+    """The settings of a fusion as JSON can hold them."""
+    members = [m if isinstance(m, str) else described(m) for m in fusion.members]
+    return {
+        "name": fusion.name,
+        "members": members,
+        "method": fusion.method,
+        "weights": fusion.weights,
+        "of": fusion.of,
+        "calibrate": fusion.calibrate,
+    }
+
+
+def total_cost(files: Sequence[Scores]) -> dict[str, float]:
+    """Parameters, GFLOPs and hours of all streams together, where every stream states them."""
+    keys = set.intersection(*(set(file.cost) for file in files))
+    return {key: sum(file.cost[key] for file in files) for key in sorted(keys)}
+
+
+def study(
+    fusion: Fusion, streams: Mapping[str, Stream], labels: Labels, *, num_folds: int, seed: int
+) -> list[dict[str, object]]:
+    """Cross-fitted accuracy of the whole fusion, what in-sample weights would claim, and each stream's share.
+
+    `brings` is the top-1 accuracy that is lost without the stream, with its 95 % paired bootstrap interval.
+    """
+    y, everything = labels.labels, np.arange(len(labels))
+    folds = deal_folds(labels.video_ids, y, num_folds=num_folds, seed=seed)
+    scores, present, _ = cross_fit(fusion, streams, y, folds)
+    hit = metrics.hits(scores, y, 1, present)
+    lines = [_study_line(fusion.name, "all, cross-fitted", scores, y, present)]
+    if fusion.learns:
+        flattered = predict(fit(fusion, streams, y, everything), streams, everything)
+        lines.append(_study_line(fusion.name, "all, in sample", flattered[0], y, flattered[1]))
+    names = fusion.streams()
+    for name in progress(names, what=f"leave one out of {fusion.name}", unit="streams"):
+        rest = fusion.without(name)
+        if rest is None:
+            continue
+        scores, present, _ = cross_fit(rest, streams, y, folds)
+        test = metrics.paired_test(hit, metrics.hits(scores, y, 1, present), np.random.default_rng(seed))
+        lines.append(
+            _study_line(fusion.name, f"without {name}", scores, y, present)
+            | {
+                "brings": f"{100 * test.difference:.2f}",
+                "brings_low": f"{100 * test.low:.2f}",
+                "brings_high": f"{100 * test.high:.2f}",
+                "p_value": f"{test.p_value:.3g}",
+            }
+        )
+    say(f"{fusion.name}: top-1 {lines[0]['Top1']} % on videos that the weights never saw")
+    return lines
+
+
+def _study_line(
+    fusion: str, what: str, scores: np.ndarray, labels: np.ndarray, present: np.ndarray
+) -> dict[str, object]:
+    ranks = metrics.label_ranks(scores, labels, present)
+    return {
+        "fusion": fusion,
+        "streams": what,
+        "Top1": f"{100 * np.mean(ranks < 1):.2f}",
+        "Top5": f"{100 * np.mean(ranks < 5):.2f}",
+        "avg_error": f"{100 * metrics.average_error(scores, labels, present):.2f}",
+        "brings": "",
+        "brings_low": "",
+        "brings_high": "",
+        "p_value": "",
+    }

@@ -1,0 +1,353 @@
+"""Annotations and videos in, `manifest/{split}.csv` out; what cannot be used is listed with the reason.
+
+All splits go through one call, because some mistakes show only between splits: an id in two of them, or the
+same bytes in training and validation.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lgdnet.artefact import atomic, digest
+from lgdnet.datasets import DATASETS, AnnotationError, Dataset, plain
+from lgdnet.datasets.rows import SPLIT_NAMES
+from lgdnet.datasets.videos import check_paths, check_root, find_by_name
+from lgdnet.errors import InputError
+from lgdnet.log import progress, say, warn
+from lgdnet.manifest import (
+    COLUMNS,
+    read_classes,
+    write_classes,
+    write_manifest,
+    write_rejected,
+)
+from lgdnet.video.probe import VERDICTS, Probe
+from lgdnet.watchdog import Failure, killable_map
+
+
+def run(
+    *,
+    dataset: str,
+    video_root: Path,
+    annotations: Mapping[str, Path],
+    out_dir: Path,
+    classes: Path | None = None,
+    splits: Mapping[str, str] | None = None,
+    select: str | None = None,
+    ignore_columns: Sequence[str] = (),
+    min_frames: int = 1,
+    probe_timeout_sec: float = 60.0,
+    num_workers: int | None = None,
+    max_rejected_share: float = 0.1,
+    max_damaged_share: float = 0.25,
+    max_pixels: int | None = None,
+    allow_duplicates: bool = False,
+    backend: str = "auto",
+) -> None:
+    """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
+    `out_dir`.
+
+    `dataset` names a format of `DATASETS`; `annotations` maps split names to its files, `splits` our names to
+    theirs. `select` and `ignore_columns`: see `lgdnet.datasets.plain`. `num_workers` None
+    uses
+    all cores this process may use. Raises `InputError` with one line for anything wrong in the annotations.
+    """
+    videos, names = list_dataset(
+        dataset=dataset, video_root=video_root, annotations=annotations, classes=classes, splits=splits,
+        select=select, ignore_columns=ignore_columns, allow_duplicates=allow_duplicates,
+    )  # fmt: skip
+    options: dict[str, Any] = {
+        "min_frames": min_frames,
+        "max_damaged_share": max_damaged_share,
+        "backend": backend,
+        **({"max_pixels": max_pixels} if max_pixels else {}),
+    }
+    probes = probe_all(
+        videos["path"].tolist(), video_root, options, known=out_dir / "probes.jsonl",
+        timeout_sec=probe_timeout_sec, num_workers=num_workers or len(os.sched_getaffinity(0)),
+    )  # fmt: skip
+    table = pd.concat([videos.reset_index(drop=True), probes], axis=1)
+    write_all(out_dir, table, names, list(annotations))
+    check_health(table, max_rejected_share=max_rejected_share, out_dir=out_dir)
+    check_duplicates(table, out_dir=out_dir, allow_duplicates=allow_duplicates)
+
+
+def list_dataset(
+    *,
+    dataset: str,
+    video_root: Path,
+    annotations: Mapping[str, Path],
+    classes: Path | None = None,
+    splits: Mapping[str, str] | None = None,
+    select: str | None = None,
+    ignore_columns: Sequence[str] = (),
+    allow_duplicates: bool = False,
+) -> tuple[pd.DataFrame, list[str]]:
+    """Every row of every split, checked, and the class names; no video is opened.
+
+    Columns: split, video_id, path, label, class_index, row.
+    """
+    if dataset not in DATASETS:
+        raise AnnotationError(
+            f"config: dataset.format: unknown format {dataset!r}. Known: {', '.join(DATASETS)}."
+        )
+    if not annotations:
+        raise AnnotationError("config: dataset.annotations is empty. Name a file for at least one split.")
+    kind = DATASETS[dataset]
+    if select or ignore_columns:
+        if dataset != "csv":
+            raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
+        kind = Dataset(partial(plain.read, select=select, ignore_columns=ignore_columns))
+    check_root(video_root)
+    first = next(iter(annotations.values()))
+    names = read_classes(classes) if classes else kind.classes_beside(first)
+    called = {split: (splits or {}).get(split, split) for split in annotations}
+    tables = {split: kind.read(path, called[split], video_root, names) for split, path in annotations.items()}
+    if names is None:
+        names = classes_of(tables)
+    for split, path in annotations.items():
+        check_split(path, tables[split], names, classes, video_root)
+    videos = pd.concat([t.assign(split=split) for split, t in tables.items()], ignore_index=True)
+    check_ids_across_splits(videos, annotations, allow_duplicates=allow_duplicates)
+    if kind.ids_are_names:
+        videos["path"] = find_by_name(videos["video_id"], video_root)
+    index = {name: i for i, name in enumerate(names)}
+    videos["class_index"] = videos["label"].map(index).fillna(-1).astype("int64")
+    return videos, names
+
+
+def classes_of(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Labels of the training split in alphabetical order; of all splits where there is no training split.
+
+    Labels that are all numbers (list files without a class list) are put in order as numbers.
+    """
+    chosen = [tables["train"]] if "train" in tables else list(tables.values())
+    labels = sorted({label for table in chosen for label in table["label"].unique()} - {""})
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else labels
+
+
+def check_split(
+    annotations: Path, table: pd.DataFrame, names: list[str], classes: Path | None, video_root: Path
+) -> None:
+    """One split: labels known, ids unique, paths inside the root."""
+    unknown = table[(table["label"] != "") & ~table["label"].isin(names)]
+    if len(unknown):
+        row, label = unknown["row"].iloc[0], unknown["label"].iloc[0]
+        where = f"the class list {classes}" if classes else f"the {len(names)} classes of the training split"
+        raise AnnotationError(
+            f"{annotations}: row {row}: label {label!r} is not in {where}{nearest(label, names)}. "
+            "Correct the row, or name a complete list in dataset.classes."
+        )
+    repeated = table[table["video_id"].duplicated()]
+    if len(repeated):
+        raise AnnotationError(
+            f"{annotations}: row {repeated['row'].iloc[0]}: video id {repeated['video_id'].iloc[0]!r} "
+            "stands there twice. "
+            "Remove one of the rows."
+        )
+    check_paths(annotations, table, video_root)
+
+
+def nearest(label: str, names: list[str]) -> str:
+    """`; did you mean 'walk'?` where something is near."""
+    import difflib
+
+    near = difflib.get_close_matches(label, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def check_ids_across_splits(
+    videos: pd.DataFrame, annotations: Mapping[str, Path], *, allow_duplicates: bool
+) -> None:
+    """An id may stand in one split only, unless allowed (Kinetics-600 itself repeats 28 in validation and
+    test).
+    """
+    repeated = videos["video_id"].duplicated()
+    if not repeated.any():
+        return
+    second = videos[repeated].iloc[0]
+    first = videos[videos["video_id"] == second["video_id"]].iloc[0]
+    message = (
+        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in "
+        "split "
+        f"{first['split']!r} ({annotations[first['split']]}, row {first['row']})"
+    )
+    if not allow_duplicates:
+        raise AnnotationError(f"{message}. Remove one of them, or set dataset.allow_duplicates: true.")
+    warn(f"{message}, and {int(repeated.sum()) - 1} more; allowed by dataset.allow_duplicates")
+
+
+def probe_all(
+    paths: list[str],
+    video_root: Path,
+    options: dict[str, Any],
+    *,
+    known: Path,
+    timeout_sec: float,
+    num_workers: int,
+) -> pd.DataFrame:
+    """One row per path with the fields of `Probe`. Every result is kept in `known`, so a killed run goes on
+    from there.
+    """
+    columns = list(Probe.__dataclass_fields__)
+    keys = [probe_key(video_root / path, options) if path else "" for path in paths]
+    done = read_known(known)
+    todo = [i for i, key in enumerate(keys) if key and key not in done]
+    # Missing files and empty names need no process.
+    missing = Probe("missing", "no such file under the video root")
+    results: dict[str, tuple[Any, ...]] = {"": tuple(getattr(missing, c) for c in columns)}
+    calls = [(str(video_root / paths[i]), options) for i in todo]
+    outcomes = killable_map(
+        "lgdnet.video.probe:probe_as_dict",
+        calls,
+        num_workers=num_workers,
+        timeout_sec=timeout_sec,
+        memory_gib=8,
+    )
+    known.parent.mkdir(parents=True, exist_ok=True)
+    with known.open("a", encoding="utf-8") as file:
+        for position, outcome in progress(
+            outcomes, what="probe", total=len(paths), done=len(paths) - len(todo), unit="videos"
+        ):
+            found = verdict_of(outcome, timeout_sec)
+            values = tuple(found[c] for c in columns)
+            key = keys[todo[position]]
+            done[key] = values
+            file.write(json.dumps([key, *values]) + "\n")
+            file.flush()
+    results.update(done)
+    return pd.DataFrame([results[key] for key in keys], columns=columns)
+
+
+def probe_key(path: Path, options: Mapping[str, Any]) -> str:
+    """Changes when the file or the question changes; "" for a file that is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}|{digest(dict(options))}"
+
+
+def read_known(path: Path) -> dict[str, tuple[Any, ...]]:
+    """Results of earlier runs by key; a last line cut short by a kill is dropped."""
+    known: dict[str, tuple[Any, ...]] = {}
+    num_columns = len(Probe.__dataclass_fields__)
+    for line in lines_if_any(path):
+        try:
+            key, *values = json.loads(line)
+        except ValueError:
+            continue
+        if len(values) == num_columns:
+            known[key] = tuple(values)
+    return known
+
+
+def lines_if_any(path: Path) -> Iterator[str]:
+    """Lines of a text file, none if there is no file."""
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            yield from file
+
+
+def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
+    """A probe's fields; a hanging or crashing decoder is a verdict too."""
+    if not isinstance(outcome, Failure):
+        return dict(outcome)
+    reason = {
+        "timeout": f"the decoder did not finish within {timeout_sec:g} s",
+        "crash": f"the decoder crashed ({outcome.message})",
+        "error": outcome.message,
+    }[outcome.kind]
+    return {**Probe("undecodable", reason).__dict__}
+
+
+def write_all(out_dir: Path, table: pd.DataFrame, names: list[str], splits: list[str]) -> None:
+    """The manifest of each split, the rejected videos, the counts and the class list."""
+    is_ok = table["verdict"] == "ok"
+    for split in splits:
+        chosen = table[is_ok & (table["split"] == split)]
+        write_manifest(out_dir / f"{split}.csv", chosen.reindex(columns=list(COLUMNS)))
+        say(f"{out_dir / f'{split}.csv'}: {len(chosen)} videos")
+    write_rejected(out_dir / "rejected.csv", table[~is_ok])
+    write_classes(out_dir / "classes.txt", names)
+    with atomic(out_dir / "health.csv") as tmp:
+        health(table).to_csv(tmp, index=False)
+    with atomic(out_dir / "duplicates.csv") as tmp:
+        duplicates(table).to_csv(tmp, index=False)
+
+
+def health(table: pd.DataFrame) -> pd.DataFrame:
+    """Counts per split and class: videos, each verdict, and, of the ok ones, without sound, variable rate,
+    damaged.
+
+    The row with class `*` is the whole split.
+    """
+    counted = table[["split", "label"]].copy()
+    counted["num_videos"] = 1
+    is_ok = table["verdict"] == "ok"
+    for verdict in VERDICTS:
+        counted[verdict] = (table["verdict"] == verdict).astype("int64")
+    counted["without_audio"] = (is_ok & ~table["has_audio"].astype(bool)).astype("int64")
+    counted["variable_rate"] = (is_ok & ~table["has_constant_rate"].astype(bool)).astype("int64")
+    counted["damaged"] = (is_ok & (table["num_damaged"] > 0)).astype("int64")
+    whole = counted.drop(columns="label").groupby("split", sort=False).sum().reset_index()
+    whole.insert(1, "label", "*")
+    per_class = counted.groupby(["split", "label"], sort=True).sum().reset_index()
+    return pd.concat([whole, per_class], ignore_index=True).rename(columns={"label": "class"})
+
+
+def duplicates(table: pd.DataFrame) -> pd.DataFrame:
+    """Usable videos whose bytes occur more than once: digest, video_id, path, split, label, grouped."""
+    usable = table[table["verdict"] == "ok"]
+    repeated = usable[usable["digest"].duplicated(keep=False)]
+    return repeated.sort_values(["digest", "split", "video_id"])[
+        ["digest", "video_id", "path", "split", "label"]
+    ]
+
+
+def check_health(table: pd.DataFrame, *, max_rejected_share: float, out_dir: Path) -> None:
+    """Stop where too much is unusable; a wrong video root must not become a tiny training set."""
+    for split, part in table.groupby("split", sort=False):
+        rejected = part[part["verdict"] != "ok"]
+        if len(rejected):
+            warn(f"{split}: {len(rejected)} of {len(part)} videos rejected: {summary(rejected)}")
+        if len(rejected) == len(part) or len(rejected) > max_rejected_share * len(part):
+            first = rejected.iloc[0]
+            raise InputError(
+                f"{out_dir / 'rejected.csv'}: {len(rejected)} of {len(part)} videos of split {split!r} "
+                "cannot be used "
+                f"({summary(rejected)}), first {first['video_id']!r}: {first['reason']}. "
+                "Correct dataset.video_root or the files, or raise dataset.max_rejected_share."
+            )
+
+
+def summary(rejected: pd.DataFrame) -> str:
+    """`3 missing, 1 truncated`"""
+    return ", ".join(f"{count} {verdict}" for verdict, count in rejected["verdict"].value_counts().items())
+
+
+def check_duplicates(table: pd.DataFrame, *, out_dir: Path, allow_duplicates: bool) -> None:
+    """The same bytes in training and validation are an error unless allowed; elsewhere they are reported."""
+    repeated = duplicates(table)
+    if repeated.empty:
+        return
+    kind = repeated["split"].map(
+        {name: split for split, names in SPLIT_NAMES.items() for name in (*names, split)}
+    )
+    kind = kind.fillna(repeated["split"])
+    in_train = set(repeated.loc[kind == "train", "digest"])
+    leaked = repeated[(kind == "validation") & repeated["digest"].isin(in_train)]
+    if len(leaked) and not allow_duplicates:
+        twin = repeated[(kind == "train") & (repeated["digest"] == leaked["digest"].iloc[0])].iloc[0]
+        raise InputError(
+            f"{out_dir / 'duplicates.csv'}: {len(leaked)} validation videos have the same bytes as "
+            "training videos, first "
+            f"{leaked['path'].iloc[0]!r} = {twin['path']!r}. Remove them, or set "
+            "dataset.allow_duplicates: true."
+        )
+    warn(f"{repeated['digest'].nunique()} groups of videos with the same bytes: {out_dir / 'duplicates.csv'}")

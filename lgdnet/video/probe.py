@@ -1,0 +1,282 @@
+"""What is in a file, found by decoding all of it once: verdict, facts, and which reader is exact for it."""
+
+import hashlib
+import itertools
+import zlib
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from lgdnet.video.reader import (
+    MAX_FRAMES,
+    MAX_PIXELS,
+    Clock,
+    Damage,
+    VideoError,
+    decoded,
+    message_of,
+    opened,
+    seek_frames,
+)
+
+VERDICTS = ("ok", "missing", "empty", "truncated", "no-video", "too-short", "undecodable")
+# A file is cut off when this much of what its header promises is missing, in seconds and as a share.
+MISSING_SEC, MISSING_SHARE = 0.5, 0.03
+# Above this share of damaged frames a file is of no use. One lost packet spoils everything up to the next
+# keyframe.
+MAX_DAMAGED_SHARE = 0.25
+RATE_TOLERANCE = Fraction(1, 4)  # of a frame: how far a time stamp may lie from the regular grid
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Verdict, reason ("" for ok) and facts of one file; facts that could not be found are 0 or ""."""
+
+    verdict: str
+    reason: str = ""
+    num_frames: int = 0
+    fps: float = 0.0
+    width: int = 0  # as shown, after rotation
+    height: int = 0
+    duration_sec: float = 0.0
+    has_audio: bool = False
+    rotation: int = 0  # degrees counter-clockwise by which decoded frames are turned
+    backend: str = "pyav"
+    digest: str = ""  # sha256 of the file's bytes
+    codec: str = ""
+    pixel_format: str = ""
+    has_constant_rate: bool = False
+    keyframe_interval: int = 0  # the longest run from one keyframe to the next
+    num_damaged: int = 0  # frames that are damaged, or follow damage before the next keyframe
+    num_bytes: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but verdict and reason."""
+        return {k: v for k, v in asdict(self).items() if k not in ("verdict", "reason")}
+
+
+@dataclass
+class Scan:
+    """What one pass over all frames saw."""
+
+    num_frames: int = 0
+    pts: list[int | None] = field(default_factory=list)
+    keyframes: list[int] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)  # of the brightness plane
+    rotation: int = 0
+    size: tuple[int, int] = (0, 0)  # height, width as stored
+    pixel_format: str = ""
+    duration: int = 0  # of the last frame, in ticks
+    num_damaged: int = 0
+    damage: Damage = field(default_factory=Damage)
+
+
+def probe(
+    path: Path,
+    *,
+    min_frames: int = 1,
+    max_pixels: int = MAX_PIXELS,
+    max_frames: int = MAX_FRAMES,
+    max_damaged_share: float = MAX_DAMAGED_SHARE,
+    backend: str = "auto",
+) -> Probe:
+    """Look at one file; never raises for what is in it.
+
+    `backend` "auto" gives "seek" where it was found exact, else "pyav"; "pyav" asks for no more; "decord"
+    prefers decord where that was found exact (run this in a process that can be killed).
+    """
+    path = Path(path)
+    if not path.is_file():
+        return Probe("missing", "no such file")
+    num_bytes = path.stat().st_size
+    if num_bytes == 0:
+        return Probe("empty", "the file has 0 bytes")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    found = Probe("undecodable", digest=digest, num_bytes=num_bytes)
+    try:
+        with opened(path, max_pixels=max_pixels) as (container, stream):
+            if has_only_a_cover(stream):
+                return replace(found, verdict="no-video", reason="its only picture is a cover")
+            scan = scan_frames(container, stream, max_frames=max_frames)
+            found = replace(found, **describe(container, stream, scan))
+            verdict, reason = judge(
+                scan, found, promised=promised_sec(container, stream), min_frames=min_frames,
+                max_damaged_share=max_damaged_share,
+            )  # fmt: skip
+            clock = Clock.of(stream)
+    except VideoError as error:
+        verdict, reason = open_failure(path, str(error))
+        return replace(found, verdict=verdict, reason=reason)
+    except (av.FFmpegError, OSError, ValueError, MemoryError) as error:
+        return replace(found, verdict="undecodable", reason=message_of(error) or type(error).__name__)
+    found = replace(found, verdict=verdict, reason=reason)
+    if verdict == "ok" and backend != "pyav":
+        found = replace(found, backend=choose_backend(path, scan, found, clock, preferred=backend))
+    return found
+
+
+def probe_as_dict(path: str, options: dict[str, Any]) -> dict[str, Any]:
+    """`probe` for a worker process: everything that travels is plain."""
+    return asdict(probe(Path(path), **options))
+
+
+def has_only_a_cover(stream: "av.VideoStream") -> bool:
+    """A picture attached to a sound file is a video stream to FFmpeg."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def open_failure(path: Path, message: str) -> tuple[str, str]:
+    """Verdict and reason of a file that does not open."""
+    reason = message.removeprefix(f"{path}: ").split(". ")[0]
+    if "no video stream" in message:
+        return "no-video", "it has no video stream"
+    if lacks_mp4_index(path):
+        return "truncated", "an mp4 without its index (moov): the end of the file is missing"
+    return "undecodable", reason
+
+
+def lacks_mp4_index(path: Path) -> bool:
+    """True for an mp4 or mov whose top-level boxes break off before `moov`."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        position = 0
+        kinds: list[bytes] = []
+        while position + 8 <= size and len(kinds) < 64:
+            file.seek(position)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            length = int.from_bytes(header[8:16], "big") if length == 1 else length
+            kinds.append(kind)
+            if length < 8:
+                break
+            position += length
+    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds[: None if position <= size else -1]
+
+
+def scan_frames(container: Any, stream: "av.VideoStream", *, max_frames: int) -> Scan:
+    """Decode everything once and note what is needed to judge it."""
+    scan = Scan()
+    spoilt, events = False, 0
+    for frame in decoded(container, stream, scan.damage):
+        if scan.num_frames == 0:
+            scan.rotation = round(frame.rotation / 90) * 90 % 360
+            scan.size = (frame.height, frame.width)
+            scan.pixel_format = frame.format.name
+        if scan.num_frames >= max_frames:
+            raise VideoError(f"more than {max_frames} frames")
+        spoilt = scan.damage.total > events or (spoilt and not frame.key_frame)
+        events = scan.damage.total
+        scan.num_damaged += spoilt
+        if frame.key_frame:
+            scan.keyframes.append(scan.num_frames)
+        scan.pts.append(frame.pts)
+        scan.checksums.append(checksum(frame))
+        scan.duration = frame.duration or scan.duration
+        scan.num_frames += 1
+    return scan
+
+
+def describe(container: Any, stream: "av.VideoStream", scan: Scan) -> dict[str, Any]:
+    """Facts of a scanned file."""
+    H, W = scan.size if scan.rotation % 180 == 0 else scan.size[::-1]
+    edges = [*scan.keyframes, scan.num_frames]
+    return {
+        "num_frames": scan.num_frames,
+        "fps": round(float(stream.average_rate or stream.guessed_rate or 0), 4),
+        "width": W,
+        "height": H,
+        "duration_sec": round(shown_sec(stream, scan), 4),
+        "has_audio": bool(container.streams.audio),
+        "rotation": scan.rotation,
+        "codec": stream.codec_context.name,
+        "pixel_format": scan.pixel_format,
+        "has_constant_rate": is_regular(scan, Clock.of(stream)),
+        "keyframe_interval": max((b - a for a, b in itertools.pairwise(edges)), default=0),
+        "num_damaged": scan.num_damaged,
+    }
+
+
+def shown_sec(stream: "av.VideoStream", scan: Scan) -> float:
+    """From the first frame's beginning to the last frame's end."""
+    pts = [p for p in scan.pts if p is not None]
+    if not pts or stream.time_base is None:
+        return scan.num_frames / float(stream.average_rate or 25)
+    frame_sec = 1 / float(stream.average_rate) if stream.average_rate else 0.04
+    last_sec = float(scan.duration * stream.time_base) or frame_sec
+    return float((max(pts) - min(pts)) * stream.time_base) + last_sec
+
+
+def promised_sec(container: Any, stream: "av.VideoStream") -> float | None:
+    """Length of the video stream by its header; None where only sound or nothing speaks of a length."""
+    if stream.duration and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    if container.duration and not container.streams.audio:
+        return float(container.duration) / 1e6
+    if container.duration:  # the longer of sound and picture: sound often goes on a little
+        return float(container.duration) / 1e6 * 0.8
+    return None
+
+
+def is_regular(scan: Scan, clock: Clock | None) -> bool:
+    """Every frame lies on the header's time grid, so that its time stamp is its number."""
+    stamps = [pts for pts in scan.pts if pts is not None]
+    if clock is None or not stamps or len(stamps) < len(scan.pts):
+        return False
+    step = 1 / clock.rate / clock.time_base  # ticks per frame
+    tolerance = max(step * RATE_TOLERANCE, Fraction(1, 2))
+    return step >= 2 and all(abs(pts - clock.start - i * step) <= tolerance for i, pts in enumerate(stamps))
+
+
+def judge(
+    scan: Scan, facts: Probe, *, promised: float | None, min_frames: int, max_damaged_share: float
+) -> tuple[str, str]:
+    """Verdict and reason of a file that opened."""
+    if scan.num_frames == 0:
+        return "undecodable", "no frame decodes" + (
+            f" ({scan.damage.demuxer})" if scan.damage.demuxer else ""
+        )
+    if promised and promised - facts.duration_sec > max(MISSING_SEC, MISSING_SHARE * promised):
+        return "truncated", f"{facts.duration_sec:.2f} s decode of {promised:.2f} s in its header"
+    if scan.num_damaged > max_damaged_share * scan.num_frames:
+        return "undecodable", f"{scan.num_damaged} of {scan.num_frames} frames are damaged"
+    if scan.num_frames < min_frames:
+        return "too-short", f"{scan.num_frames} frames, {min_frames} are needed"
+    return "ok", ""
+
+
+def choose_backend(path: Path, scan: Scan, facts: Probe, clock: Clock | None, *, preferred: str) -> str:
+    """The fastest reader that returns the same frames as the scan did, tried on a few of them."""
+    if scan.damage.total or not facts.has_constant_rate or facts.num_frames < 2:
+        return "pyav"
+    if not seek_is_exact(path, scan):
+        return "pyav"
+    return "seek"
+
+
+def places_to_try(scan: Scan) -> list[int]:
+    """Frames around up to four keyframes, where readers go wrong, one in the middle, and the last one."""
+    keyframes = scan.keyframes or [0]
+    chosen = [keyframes[i] for i in np.linspace(0, len(keyframes) - 1, 4).round().astype(int)]
+    around = {k + d for k in chosen for d in (-1, 0, 1)} | {scan.num_frames // 2, scan.num_frames - 1}
+    return sorted(i for i in around if 0 <= i < scan.num_frames)
+
+
+def seek_is_exact(path: Path, scan: Scan) -> bool:
+    """Every tried frame, reached alone by a seek, equals bit for bit the one of the sequential pass."""
+    for i in places_to_try(scan):
+        if seek_frames(path, np.array([i]), checksum).get(i) != scan.checksums[i]:
+            return False
+    return True
+
+
+def checksum(frame: "av.VideoFrame") -> int:
+    """CRC-32 of the first plane (brightness), without the padding at the end of its lines."""
+    plane = frame.planes[0]
+    num_bytes = plane.width * (2 if frame.format.components[0].bits > 8 else 1)
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    return zlib.crc32(lines[:, :num_bytes].tobytes())
