@@ -4,6 +4,7 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
@@ -32,6 +33,7 @@ __all__ = [
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FlowSettings",
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
