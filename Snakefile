@@ -29,12 +29,6 @@ localrules:
     leaderboard,
 
 
-rule all:
-    default_target: True
-    input:
-        results("leaderboard.csv"),
-
-
 rule models:
     input:
         expand(results("streams/{stream}/model.safetensors"), stream=CHALLENGE.streams),
@@ -58,3 +52,14 @@ rule scores:
 rule leaderboard:
     input:
         results("leaderboard.csv"),
+
+
+# Names every file that is kept, so that a deleted one is made again, and what depends on it.
+rule all:
+    default_target: True
+    input:
+        rules.manifest.output,
+        rules.models.input,
+        rules.features.input,
+        rules.scores.input,
+        rules.leaderboard.input,

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -160,6 +161,9 @@ def load(
 
     Forked processes share the manifest's memory; nothing is pickled into them.
     """
+    if num_workers:
+        # Before the fork: in a forked process OpenCV waits for ever for threads that were not forked with it.
+        cv2.setNumThreads(1)
     yield from DataLoader(
         dataset,
         batch_size=None,
@@ -173,10 +177,7 @@ def load(
 
 
 def be_one_thread(worker: int) -> None:
-    """Processes are the parallelism; OpenCV and torch must not start threads of their own."""
-    import cv2
-
-    cv2.setNumThreads(1)
+    """Processes are the parallelism; torch must not start threads of its own."""
     torch.set_num_threads(1)
 
 

@@ -71,7 +71,9 @@ def test_a_stream_that_starts_from_another_waits_for_it(workspace):
 
 @pytest.mark.parametrize("target", ["manifest", "models", "features", "scores", "leaderboard"])
 def test_every_target_named_in_the_readme_exists(finished, target):
-    assert set(finished.planned(target)) <= {target}
+    assert set(finished.planned(target)) <= {
+        target
+    }  # the target itself has no file, and nothing else is left
 
 
 def test_deleting_the_checkpoints_of_a_finished_stream_retrains_nothing(workspace):

@@ -21,8 +21,9 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
 
 
 wildcard_constraints:
@@ -54,12 +55,17 @@ def feature_shards(stream, split):
 
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    return [
+        results(f"{row.name}/{split}.h5")
+        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
+    ]
 
 
 def row_words():
     """How each row is presented, as JSON."""
-    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+    return json.dumps(
+        [row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    )
 
 
 def annotation_files():
