@@ -1,0 +1,102 @@
+"""Random truncations and bit flips: no crash, no hang, no wrong frame passed off as right.
+
+What "passed off as right" means: the file is called ok, without damage, its frames count as many as those of
+the whole file, and a frame clearly shows another number than the one asked for.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from barcodes import barcode, write_video
+from containers import CONTAINERS, FIRST_NUMBER, NUM_FRAMES, ROTATION
+
+from lgdnet.stages.manifest import probe_all
+from lgdnet.video import VideoError, read_frames
+
+TIME_LIMIT_SEC = 20.0
+GOOD = [n for n in CONTAINERS if n != "AV1, mkv" and not n.startswith("VP9, 97") and "intra refresh" not in n]
+
+
+def damaged(content: bytes, generator: np.random.Generator) -> bytes:
+    """Half of the time cut off, else 1 to 64 bits flipped anywhere."""
+    if generator.random() < 0.5:
+        return content[: int(generator.integers(1, len(content)))]
+    array = np.frombuffer(content, np.uint8).copy()
+    for position in generator.integers(0, len(array), int(2 ** generator.integers(0, 7))):
+        array[position] ^= 1 << int(generator.integers(8))
+    return array.tobytes()
+
+
+def shown_number(frame: np.ndarray, numbers: range) -> int:
+    """The number whose barcode the frame clearly shows; -1 where it is spoilt."""
+    gallery = np.stack([barcode(n, *frame.shape[:2]) for n in numbers]).astype(np.int16)
+    distance = np.abs(gallery - frame.astype(np.int16)).mean((1, 2, 3))
+    order = np.argsort(distance)
+    return numbers[order[0]] if distance[order[0]] < 6 and distance[order[1]] - distance[order[0]] > 2 else -1
+
+
+def fuzz(folder, *, count: int, seed: int) -> Counter:
+    """Damage `count` files, probe them all under a time limit, and read what is called ok."""
+    generator = np.random.default_rng(seed)
+    names = [str(generator.choice(GOOD)) for _ in range(count)]
+    whole = {n: CONTAINERS[n][1](folder / "whole" / CONTAINERS[n][0]).read_bytes() for n in sorted(set(names))}
+    paths = []
+    for i, name in enumerate(names):
+        paths.append(f"{i}{CONTAINERS[name][0]}")
+        (folder / paths[-1]).write_bytes(damaged(whole[name], generator))
+    found = probe_all(
+        paths, folder, {}, known=folder / "probes.jsonl", timeout_sec=TIME_LIMIT_SEC, num_workers=2
+    )
+    seen = Counter(found["verdict"])
+    for name, path, row in zip(names, paths, found.itertuples(), strict=True):
+        seen["crash"] += "crashed" in row.reason
+        seen["hang"] += "did not finish" in row.reason
+        if row.verdict == "ok":
+            seen["damaged"] += row.num_damaged > 0
+            seen["frames read"] += check_frames(folder / path, name, row)
+    return seen
+
+
+def check_frames(path, name, row) -> int:
+    """Every frame is its own number or visibly spoilt; the chosen backend agrees with a sequential decode."""
+    indices = np.arange(row.num_frames)
+    try:
+        frames = read_frames(path, indices, backend=row.backend)
+    except VideoError:  # it is called ok, so it must be readable
+        raise AssertionError(f"{name}: {path} is called ok but does not read") from None
+    assert np.array_equal(frames, read_frames(path, indices)), f"{name}: backends differ"
+    first = FIRST_NUMBER.get(name, 0)
+    if row.num_damaged == 0 and row.num_frames == NUM_FRAMES:
+        for i, frame in enumerate(frames):
+            number = shown_number(np.rot90(frame, -ROTATION.get(name, 0)), range(first, first + NUM_FRAMES))
+            assert number in (-1, first + i), f"{name}: frame {i} of {path} shows {number - first}"
+    return len(frames)
+
+
+def test_a_few_damaged_files(tmp_path):
+    seen = fuzz(tmp_path, count=12, seed=1)
+    assert seen["crash"] == seen["hang"] == 0
+
+
+@pytest.mark.slow
+def test_five_hundred_damaged_files(tmp_path):
+    seen = fuzz(tmp_path, count=500, seed=0)
+    print(f"\n500 damaged files: {dict(seen)}")
+    assert seen["crash"] == seen["hang"] == 0
+    assert seen["ok"] + seen["truncated"] + seen["undecodable"] + seen["no-video"] == 500
+
+
+def test_a_spoilt_picture_is_not_taken_for_a_number():
+    assert shown_number(barcode(7), range(100)) == 7
+    assert shown_number(np.full((96, 128, 3), 128, np.uint8), range(100)) == -1
+
+
+def test_a_made_up_shift_would_be_noticed(tmp_path):
+    path = write_video(tmp_path / "a.mp4", NUM_FRAMES, first_number=1)
+
+    class Row:
+        num_frames, num_damaged, backend = NUM_FRAMES, 0, "pyav"
+
+    with pytest.raises(AssertionError, match="frame 0 of .* shows 1"):
+        check_frames(path, "H.264, B-frames, mp4", Row)
