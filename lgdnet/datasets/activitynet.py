@@ -13,7 +13,9 @@ from lgdnet.datasets.rows import AnnotationError, check_file
 VERSION = "KINETICS VERSION 1.0"
 
 
-def write_ground_truth(path: Path, videos: pd.DataFrame, classes: list[str], *, version: str = VERSION) -> None:
+def write_ground_truth(
+    path: Path, videos: pd.DataFrame, classes: list[str], *, version: str = VERSION
+) -> None:
     """`database[id] = {"subset", "annotations": [{"label"}]}`, with `taxonomy` and `version` beside it.
 
     `videos` has the columns video_id, label ("" where unlabelled) and split. Splits are called training,
@@ -21,15 +23,13 @@ def write_ground_truth(path: Path, videos: pd.DataFrame, classes: list[str], *, 
     """
     names = {"train": "training", "test": "testing"}
     database = {
-        row.video_id: {
-            "subset": names.get(row.split, row.split),
-            "annotations": [{"label": row.label}] if row.label else [],
-        }
-        for row in videos.itertuples()
+        video_id: {"subset": names.get(split, split), "annotations": [{"label": label}] if label else []}
+        for video_id, label, split in zip(videos["video_id"], videos["label"], videos["split"], strict=True)
     }
     root = {"nodeId": 0, "nodeName": "Root", "parentId": None, "parentName": None}
     taxonomy = [root] + [
-        {"nodeId": i, "nodeName": name, "parentId": 0, "parentName": "Root"} for i, name in enumerate(classes, 1)
+        {"nodeId": i, "nodeName": name, "parentId": 0, "parentName": "Root"}
+        for i, name in enumerate(classes, 1)
     ]
     document = {"version": version, "taxonomy": taxonomy, "database": database}
     write_text(path, json.dumps(document, ensure_ascii=False) + "\n")
@@ -60,7 +60,9 @@ def read_predictions(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     try:
         triples = [(v, str(p["label"]), float(p["score"])) for v, named in results.items() for p in named]
     except (KeyError, TypeError, ValueError):
-        raise AnnotationError(f"{path}: a result is not a list of label and score. Correct the file.") from None
+        raise AnnotationError(
+            f"{path}: a result is not a list of label and score. Correct the file."
+        ) from None
     labels = sorted({label for _, label, _ in triples})
     column, row = {name: i for i, name in enumerate(labels)}, {name: i for i, name in enumerate(results)}
     scores = np.full((len(results), len(labels)), np.nan)

@@ -20,7 +20,9 @@ def run(manifests: list[Path], classes: Path, out: Path, *, to: str) -> None:
         raise InputError(f"convert: unknown format {to!r}. Known: {', '.join(FORMATS)}.")
     tables = {path.stem: read_manifest(path) for path in manifests}
     if len(tables) < len(manifests):
-        raise InputError("convert: two manifests have the same file name; a file name is a split. Rename one.")
+        raise InputError(
+            "convert: two manifests have the same file name; a file name is a split. Rename one."
+        )
     for path in FORMATS[to](out, tables, read_classes(classes)):
         say(f"{path}")
 

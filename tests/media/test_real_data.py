@@ -18,8 +18,14 @@ pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason="LGDNET_REAL_DATA name
 ANNOTATIONS = [  # format, file, split, videos, classes
     ("kinetics-csv", "kinetics/kinetics-400_val.csv", "validation", 19906, 400),
     ("kinetics-csv", "kinetics/kinetics-600_val.csv", "validation", 30000, 600),
-    *(("ucf101", f"ucf101_splits/trainlist0{i}.txt", "train", n, 101) for i, n in ((1, 9537), (2, 9586), (3, 9624))),
-    *(("ucf101", f"ucf101_splits/testlist0{i}.txt", "test", n, 101) for i, n in ((1, 3783), (2, 3734), (3, 3696))),
+    *(
+        ("ucf101", f"ucf101_splits/trainlist0{i}.txt", "train", n, 101)
+        for i, n in ((1, 9537), (2, 9586), (3, 9624))
+    ),
+    *(
+        ("ucf101", f"ucf101_splits/testlist0{i}.txt", "test", n, 101)
+        for i, n in ((1, 3783), (2, 3734), (3, 3696))
+    ),
     *(
         ("coviar", f"hmdb51_splits_dmcnet/hmdb51_split{i}_{part}.txt", part, n, 51)
         for i in (1, 2, 3)
@@ -69,7 +75,9 @@ def test_kinetics_labels_are_those_of_the_class_list(number):
 
 
 def test_the_official_prediction_file_parses():
-    ids, labels, scores = read_predictions(ROOT / "annotations/activitynet_eval/sample_classification_prediction.json")
+    ids, labels, scores = read_predictions(
+        ROOT / "annotations/activitynet_eval/sample_classification_prediction.json"
+    )
     assert len(ids) == len(set(ids)) == scores.shape[0] and len(labels) == 200
     assert (np.isfinite(scores).sum(1) >= 1).all()
     assert set(labels) <= set(read_classes(ROOT / "annotations/labels/activitynet.txt"))
@@ -100,7 +108,9 @@ def test_frames_equal_the_reference_bit_for_bit():
     indices = [int(n.rsplit("frame", 1)[1]) for n in names]
     for backend in ("pyav", "seek"):
         frames = read_frames(ROOT / "odd/nasa_13013.mp4", indices, backend=backend)
-        distance = [np.abs(f.astype(int) - reference[n].astype(int)).max() for f, n in zip(frames, names, strict=True)]
+        distance = [
+            np.abs(f.astype(int) - reference[n].astype(int)).max() for f, n in zip(frames, names, strict=True)
+        ]
         print(f"\n{backend}: {len(names)} frames, largest difference {max(distance)}", end="")
         assert max(distance) == 0
 
