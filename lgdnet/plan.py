@@ -147,9 +147,22 @@ class Plan:
             pin_memory=self.device.type == "cuda",
         )
 
-    def transform(self) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
+    def transform(self, num_classes: int) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
         """From bytes to what the network and the loss take, on the device."""
-        return train_transform(MODALITIES[self.settings.modality], flip=self.settings.train.augment.mirror)
+        augment = self.settings.train.augment
+        return train_transform(
+            MODALITIES[self.settings.modality],
+            flip=augment.mirror,
+            colour=augment.colour,
+            grey=augment.grey,
+            blur=augment.blur,
+            rand_operations=augment.rand_operations,
+            rand_magnitude=augment.rand_magnitude,
+            erase=augment.erase,
+            mixup_alpha=augment.mixup,
+            cutmix_alpha=augment.cutmix,
+            num_classes=num_classes,
+        )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         train = self.settings.train

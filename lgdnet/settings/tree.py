@@ -110,6 +110,22 @@ class AugmentSettings(Settings):
     """Width over height of the random crop before it is resized."""
     mirror: Fraction = 0.5
     """Probability of a left-right mirror; flow's x changes its sign. 0 where direction is the label."""
+    colour: Fraction = 0.0
+    """Strength of colour jitter: brightness, contrast, saturation, and a quarter of it for the hue. 0.4 is usual."""
+    grey: Fraction = 0.0
+    """Probability of losing the colour."""
+    blur: Fraction = 0.0
+    """Probability of a Gaussian blur."""
+    rand_operations: NonNegativeInt = 0
+    """RandAugment: operations per clip; 0 is off."""
+    rand_magnitude: NonNegativeFloat = 9.0
+    """RandAugment: from 0 to 10."""
+    erase: Fraction = 0.0
+    """Probability of a window set to the mean."""
+    mixup: NonNegativeFloat = 0.0
+    """MixUp: alpha of the Beta distribution; 0 is off."""
+    cutmix: NonNegativeFloat = 0.0
+    """CutMix: alpha of the Beta distribution; 0 is off. With both, each batch gets one of them."""
 
 
 class LengthSettings(Settings):

@@ -84,7 +84,7 @@ def train_part(
     return train(
         model,
         batches_from=partial(plan.batches_from, clip_length=part.clip_length),
-        transform=plan.transform(),
+        transform=plan.transform(validator.num_classes),
         loss=partial(training_loss, label_smoothing=settings.label_smoothing),
         optimizer=plan.optimizer(model),
         learning_rate=plan.learning_rate,
