@@ -8,6 +8,7 @@ moment goes on from its checkpoint exactly as if nothing had happened.
 import contextlib
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -312,6 +313,7 @@ def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
     watch.settle()
     if watch.ranks.first:
         checkpoints.save(run.step, {**run.state(), "sums": watch.sums})
+    distributed.highest(0, watch.group)  # nobody leaves before the file is whole
 
 
 # ---- when it goes wrong
@@ -344,6 +346,7 @@ def dead_workers() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        traceback.clear_frames(error.__traceback__)  # lets go of the loader: torch would raise this again and again
         raise TrainingError(
             f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
             "Start again to go on from the last checkpoint."

@@ -13,20 +13,30 @@ BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
 class DatasetSettings(Settings):
     """Which videos, and what they show."""
 
-    format: Literal["kinetics-csv", "csv", "folders"] = "kinetics-csv"
-    """How the annotations are written."""
+    format: Literal[
+        "kinetics-csv", "kinetics-json", "ucf101", "hmdb51", "mmaction2", "tsn", "coviar", "csv", "folders"
+    ] = "kinetics-csv"
+    """How the annotations are written (docs/media.md)."""
     video_root: Path = Path("videos")
     """Folder of the video files; relative to `data_root`."""
     annotations: dict[Split, Path] = {}
-    """Annotation file of each split; relative to `data_root`. The test split may be without labels."""
+    """Annotation file (format `folders` and `hmdb51`: folder) of each split; relative to `data_root`. The test
+    split may be without labels. `{fold}` stands for the number of the fold."""
+    fold: PositiveInt = 1
+    """Which of the official folds of UCF101 (`trainlist0{fold}.txt`) and HMDB51."""
     classes: Path | None = None
-    """Class list, one name per line in index order; without it, the sorted labels of the training split."""
+    """Class list, one name per line in index order; without it, the list that lies beside the annotations
+    of UCF101 and HMDB51, else the sorted labels of the training split."""
     splits: dict[Split, str] = {}
     """What the annotation file calls a split, where it uses another name: `validation: test`."""
     select: str | None = None
     """Only the rows whose path matches this pattern: `birds/*.mp4` (format `csv`)."""
     ignore_columns: tuple[str, ...] = ()
     """Columns of the annotation file that are not ours and may stay unread (format `csv`)."""
+
+    def in_fold(self, path: Path) -> Path:
+        """A path with `{fold}` replaced by the number of the fold."""
+        return Path(str(path).replace("{fold}", str(self.fold)))
 
 
 class ManifestSettings(Settings):
@@ -36,10 +46,19 @@ class ManifestSettings(Settings):
     """A file that takes longer than this to check is rejected as undecodable."""
     min_frames: PositiveInt = 1
     """A video with fewer frames is rejected as too short."""
+    max_damaged: Fraction = 0.25
+    """Share of damaged frames above which a video is rejected as undecodable."""
+    max_pixels: PositiveInt = 8192 * 4352
+    """A video with larger pictures is rejected before it is decoded."""
+    max_frames: PositiveInt = 500_000
+    """A video with more frames is rejected."""
     max_rejected: Fraction = 0.1
     """Share of rejected videos of any split above which the workflow stops."""
     allow_duplicates: bool = False
-    """Accept the same file content in the training and the validation split."""
+    """Accept a video id in two splits, and the same file content in training and validation."""
+    reader: Literal["auto", "pyav", "decord"] = "auto"
+    """`auto` reads a file by seeking where that was found exact; `pyav` always from its start; `decord`
+    with decord where that was found exact."""
 
 
 class NoiseSettings(Settings):
@@ -268,8 +287,8 @@ class Challenge(Settings):
         return self
 
     def data_path(self, path: Path) -> Path:
-        """A path of the data set, from `data_root` unless absolute."""
-        return self.data_root / path
+        """A path of the data set, from `data_root` unless absolute, with the number of the fold filled in."""
+        return self.data_root / self.dataset.in_fold(path)
 
 
 TRAIN_KEYS = tuple(name for name in StreamSettings.model_fields if name not in ("dump", "aggregate"))

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import zlib
 from dataclasses import asdict, dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,10 @@ from lgdnet.video.reader import (
     decoded,
     message_of,
     opened,
+    read_frames,
     seek_frames,
 )
+from lgdnet.watchdog import Failure
 
 VERDICTS = ("ok", "missing", "empty", "truncated", "no-video", "too-short", "undecodable")
 # A file is cut off when this much of what its header promises is missing, in seconds and as a share.
@@ -29,7 +30,6 @@ MISSING_SEC, MISSING_SHARE = 0.5, 0.03
 # Above this share of damaged frames a file is of no use. One lost packet spoils everything up to the next
 # keyframe.
 MAX_DAMAGED_SHARE = 0.25
-RATE_TOLERANCE = Fraction(1, 4)  # of a frame: how far a time stamp may lie from the regular grid
 
 
 @dataclass(frozen=True)
@@ -223,13 +223,10 @@ def promised_sec(container: Any, stream: "av.VideoStream") -> float | None:
 
 
 def is_regular(scan: Scan, clock: Clock | None) -> bool:
-    """Every frame lies on the header's time grid, so that its time stamp is its number."""
-    stamps = [pts for pts in scan.pts if pts is not None]
-    if clock is None or not stamps or len(stamps) < len(scan.pts):
-        return False
-    step = 1 / clock.rate / clock.time_base  # ticks per frame
-    tolerance = max(step * RATE_TOLERANCE, Fraction(1, 2))
-    return step >= 2 and all(abs(pts - clock.start - i * step) <= tolerance for i, pts in enumerate(stamps))
+    """The time stamp of every frame tells its number, by the header's rate."""
+    return clock is not None and all(
+        pts is not None and clock.index(pts) == i for i, pts in enumerate(scan.pts)
+    )
 
 
 def judge(
@@ -251,11 +248,13 @@ def judge(
 
 def choose_backend(path: Path, scan: Scan, facts: Probe, clock: Clock | None, *, preferred: str) -> str:
     """The fastest reader that returns the same frames as the scan did, tried on a few of them."""
-    if scan.damage.total or not facts.has_constant_rate or facts.num_frames < 2:
+    if scan.damage.total or facts.num_frames < 2:
         return "pyav"
-    if not seek_is_exact(path, scan):
-        return "pyav"
-    return "seek"
+    if preferred == "decord" and decord_is_exact(path, scan):
+        return "decord"
+    if facts.has_constant_rate and seek_is_exact(path, scan):
+        return "seek"
+    return "pyav"
 
 
 def places_to_try(scan: Scan) -> list[int]:
@@ -270,6 +269,30 @@ def seek_is_exact(path: Path, scan: Scan) -> bool:
     """Every tried frame, reached alone by a seek, equals bit for bit the one of the sequential pass."""
     for i in places_to_try(scan):
         if seek_frames(path, np.array([i]), checksum).get(i) != scan.checksums[i]:
+            return False
+    return True
+
+
+def decord_is_exact(path: Path, scan: Scan) -> bool:
+    """Every tried frame, reached alone, looks more like the right one than like its neighbours.
+
+    decord converts colours a little differently, so bits cannot be compared; the count of frames can.
+    """
+    from lgdnet.video.decord_reader import is_installed, read_with_decord
+
+    if not is_installed():
+        return False
+    last = np.array([scan.num_frames])
+    if not isinstance(read_with_decord(path, last, short_side=None), Failure):
+        return False  # it promises frames that do not exist
+    for i in places_to_try(scan):
+        near = np.array([k for k in range(i - 2, i + 3) if 0 <= k < scan.num_frames])
+        found = read_with_decord(path, np.array([i]), short_side=None)
+        right = read_frames(path, near)
+        if isinstance(found, Failure) or found.shape[1:] != right.shape[1:]:
+            return False
+        distance = np.abs(right.astype(np.int16) - found.astype(np.int16)).mean((1, 2, 3))
+        if distance[near == i][0] > distance.min() + 0.05 or distance.min() > 6:
             return False
     return True
 
