@@ -9,6 +9,7 @@ import contextlib
 import math
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -263,13 +264,15 @@ def wrapped(
             forward = nn.SyncBatchNorm.convert_sync_batchnorm(
                 forward
             )  # in place; weights stay the same objects
-        forward = DistributedDataParallel(
-            forward,
-            device_ids=[device] if device.type == "cuda" else None,
-            broadcast_buffers=False,  # only rank 0's are kept; see `same_buffers`
-            find_unused_parameters=find_unused_parameters,
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():  # torch 2.13 renames broadcast_buffers; 2.10 has no other name
+            warnings.simplefilter("ignore", FutureWarning)
+            forward = DistributedDataParallel(
+                forward,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # only rank 0's are kept; see `same_buffers`
+                find_unused_parameters=find_unused_parameters,
+                gradient_as_bucket_view=True,
+            )
     return torch.compile(forward) if compile else forward  # type: ignore[return-value]
 
 
@@ -346,7 +349,9 @@ def dead_workers() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        traceback.clear_frames(error.__traceback__)  # lets go of the loader: torch would raise this again and again
+        traceback.clear_frames(
+            error.__traceback__
+        )  # lets go of the loader: torch would raise this again and again
         raise TrainingError(
             f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
             "Start again to go on from the last checkpoint."

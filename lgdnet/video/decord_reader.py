@@ -65,6 +65,10 @@ def decode_into(fd: int, path: str, wanted: list[int], short_side: int | None) -
     with mmap.mmap(fd, int(np.prod(shape))) as memory:
         out = np.frombuffer(memory, np.uint8).reshape(shape)
         for i, frame in enumerate(frames):
-            out[i] = frame if frame.shape[:2] == (H, W) else cv2.resize(frame, (W, H), interpolation=cv2.INTER_AREA)
+            out[i] = (
+                frame
+                if frame.shape[:2] == (H, W)
+                else cv2.resize(frame, (W, H), interpolation=cv2.INTER_AREA)
+            )
         del out  # the memory cannot be closed while an array looks at it
     return shape

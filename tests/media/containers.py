@@ -37,11 +37,15 @@ CONTAINERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "H.264, no B-frames, mp4": ("a.mp4", lambda p: write_video(p, NUM_FRAMES, b_frames=0)),
     "H.264, B-frames, mp4": (
         "b.mp4",
-        lambda p: write_video(p, NUM_FRAMES, b_frames=3, keyframe_every=40, options={"x264-params": "b-pyramid=2"}),
+        lambda p: write_video(
+            p, NUM_FRAMES, b_frames=3, keyframe_every=40, options={"x264-params": "b-pyramid=2"}
+        ),
     ),
     "H.264, open groups, mp4": (
         "o.mp4",
-        lambda p: write_video(p, NUM_FRAMES, b_frames=3, keyframe_every=20, options={"x264-params": "open-gop=1"}),
+        lambda p: write_video(
+            p, NUM_FRAMES, b_frames=3, keyframe_every=20, options={"x264-params": "open-gop=1"}
+        ),
     ),
     "H.264, intra refresh, mp4": (
         "i.mp4",
@@ -53,10 +57,18 @@ CONTAINERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "MPEG-4, avi": ("e.avi", lambda p: write_video(p, NUM_FRAMES, codec="mpeg4", b_frames=0)),
     "MPEG-4, B-frames, avi": ("f.avi", lambda p: write_video(p, NUM_FRAMES, codec="mpeg4", b_frames=2)),
     "stream-copy trim, edit list, mp4": ("g.mp4", trimmed),
-    "VP9, webm": ("h.webm", lambda p: write_video(p, NUM_FRAMES, codec="libvpx-vp9", options={"cpu-used": "8"})),
+    "VP9, webm": (
+        "h.webm",
+        lambda p: write_video(p, NUM_FRAMES, codec="libvpx-vp9", options={"cpu-used": "8"}),
+    ),
     "H.265, mp4": (
         "j.mp4",
-        lambda p: write_video(p, NUM_FRAMES, codec="libx265", options={"preset": "ultrafast", "x265-params": "bframes=3:log-level=none"}),
+        lambda p: write_video(
+            p,
+            NUM_FRAMES,
+            codec="libx265",
+            options={"preset": "ultrafast", "x265-params": "bframes=3:log-level=none"},
+        ),
     ),
     "AV1, mkv": ("k.mkv", lambda p: write_video(p, NUM_FRAMES, codec="libsvtav1", options={"preset": "8"})),
     "H.264, MPEG-TS": ("l.ts", lambda p: write_video(p, NUM_FRAMES)),
@@ -66,7 +78,10 @@ CONTAINERS: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "H.264, rotated 90, mp4": ("r.mp4", lambda p: write_video(p, NUM_FRAMES, rotation=90)),
     "H.264, rotated 180, mov": ("s.mov", lambda p: write_video(p, NUM_FRAMES, rotation=180)),
     "H.264, 10 bit, mp4": ("t.mp4", lambda p: write_video(p, NUM_FRAMES, pixel_format="yuv420p10le")),
-    "H.264, 97x131, mp4": ("u.mp4", lambda p: write_video(p, NUM_FRAMES, size=(97, 131), pixel_format="yuv444p")),
+    "H.264, 97x131, mp4": (
+        "u.mp4",
+        lambda p: write_video(p, NUM_FRAMES, size=(97, 131), pixel_format="yuv444p"),
+    ),
     "VP9, 97x131, webm": (
         "x.webm",
         lambda p: write_video(p, NUM_FRAMES, size=(97, 131), codec="libvpx-vp9", options={"cpu-used": "8"}),

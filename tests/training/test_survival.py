@@ -28,7 +28,9 @@ def small_disk(tmp_path):
         pytest.skip("mounting a small tmpfs needs root")
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("this container may not mount a tmpfs")
     yield folder
@@ -36,8 +38,13 @@ def small_disk(tmp_path):
 
 
 def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint_whole(small_disk, tmp_path):
-    big = {"model": toy_model(extra=150_000), "save_every_steps": 4}  # a checkpoint is 1.2 MB: weights and momentum
-    with pytest.raises(CheckpointError, match=r"disk is full. Free some space and start again. The last good"):
+    big = {
+        "model": toy_model(extra=150_000),
+        "save_every_steps": 4,
+    }  # a checkpoint is 1.2 MB: weights and momentum
+    with pytest.raises(
+        CheckpointError, match=r"disk is full. Free some space and start again. The last good"
+    ):
         toy_train(small_disk, **big, num_steps=12)
     checkpoints = Checkpoints(small_disk / "checkpoints", identity="toy")
     step, _ = checkpoints.latest()
@@ -45,4 +52,6 @@ def test_a_full_disk_ends_the_run_and_leaves_the_last_good_checkpoint_whole(smal
     shutil.copytree(small_disk, tmp_path / "moved")
     rescued = toy_train(tmp_path / "moved", **{**big, "model": toy_model(extra=150_000)}, num_steps=12)
     calm = toy_train(tmp_path / "calm", **{**big, "model": toy_model(extra=150_000)}, num_steps=12)
-    assert all((a == b).all() for a, b in zip(calm.state_dict().values(), rescued.state_dict().values(), strict=True))
+    assert all(
+        (a == b).all() for a, b in zip(calm.state_dict().values(), rescued.state_dict().values(), strict=True)
+    )

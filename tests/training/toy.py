@@ -75,7 +75,7 @@ def toy_batches(step: int, *, batch_size: int, seed: int = 0, ranks: Ranks = ALO
 
 def slow_batches(step: int, *, pause: float, **kwargs) -> Iterator[Batch]:
     """The same, each after a pause; says on standard output when the first is asked for."""
-    print(f"ready {os.getpid()} {step}", flush=True)
+    os.write(1, f"ready {os.getpid()} {step}\n".encode())
     for batch in toy_batches(step, **kwargs):
         time.sleep(pause)
         yield batch
