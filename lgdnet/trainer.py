@@ -153,11 +153,11 @@ def train(
             if ranks.first:
                 watch.write_validation(run.step, figures)
 
-    with Interrupt() as interrupt, dead_workers():
+    batches = ahead(batches_from(run.step), device, watch.times)  # nothing is read before the first `next`
+    with Interrupt() as interrupt, dead_workers(), contextlib.closing(batches):
         if run.step in due:
             evaluate()
             learning_mode(model, batch_norm)
-        batches = ahead(batches_from(run.step), device, watch.times)
         saved = time.monotonic()
         for step in steps(run.step, stop_at, num_steps, show=ranks.first):
             batch = watch.next(batches)
@@ -304,7 +304,7 @@ def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
     step = distributed.from_first(found[0] if found else 0, watch.group)
     if found and found[0] == step:
         run.load(step, found[1])
-        watch.sums = found[1]["sums"]
+        watch.restore(found[1]["sums"])
     if watch.ranks.first:
         watch.history.cut(step)
         if step:
@@ -313,9 +313,9 @@ def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
 
 def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
     """Everything the next step depends on, written by the first process."""
-    watch.settle()
+    sums = watch.state()
     if watch.ranks.first:
-        checkpoints.save(run.step, {**run.state(), "sums": watch.sums})
+        checkpoints.save(run.step, {**run.state(), "sums": sums})
     distributed.highest(0, watch.group)  # nobody leaves before the file is whole
 
 

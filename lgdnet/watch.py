@@ -86,7 +86,8 @@ class Watch:
         self.group = distributed.host_group()
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
-        self.sums = {"loss": 0.0, "norm": 0.0, "steps": 0, "bad_in_row": 0}  # part of every checkpoint
+        # Part of every checkpoint, so that the rows of the history do not depend on stops.
+        self.sums = {"loss": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
         self.since = Times()  # the times at the last row
         self.begin: torch.cuda.Event | None = None
 
@@ -151,7 +152,7 @@ class Watch:
         warn(f"{what}; step left out. Videos: {shown}; all in {path}.")
         if self.sums["bad_in_row"] >= self.max_bad_in_row:
             raise TrainingError(
-                f"{what}, the {self.max_bad_in_row}th step in a row that is not finite. The videos are in {path}. "
+                f"{what}, step number {self.max_bad_in_row} in a row that is not finite. The videos are in {path}. "
                 "Check them; or lower train.learning_rate, or lengthen train.warmup_epochs."
             )
 
@@ -159,6 +160,19 @@ class Watch:
         """One file per process, beside the history."""
         suffix = "" if self.ranks.first else f"-{self.ranks.rank}"
         return self.history.path.with_name(f"bad_steps{suffix}.csv")
+
+    def state(self) -> list[dict[str, float]]:
+        """The sums of all processes, for a checkpoint."""
+        self.settle()
+        keys, rank, world_size = list(self.sums), self.ranks.rank, self.ranks.world_size
+        own = [0.0] * (rank * len(keys)) + list(self.sums.values())
+        numbers = distributed.summed(own + [0.0] * (world_size * len(keys) - len(own)), self.group)
+        return [dict(zip(keys, numbers[i:], strict=False)) for i in range(0, len(numbers), len(keys))]
+
+    def restore(self, state: list[dict[str, float]]) -> None:
+        """Go on from the sums of a checkpoint; with another number of processes the open row starts anew."""
+        if len(state) == self.ranks.world_size:
+            self.sums = state[self.ranks.rank]
 
     def write_row(self, step: int, rate: float) -> None:
         """A row of the history: means over all processes since the row before."""

@@ -48,7 +48,7 @@ def test_a_step_that_is_left_out_changes_nothing(tmp_path):
 
 def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
     with pytest.raises(
-        TrainingError, match=r"step 2: loss nan, .* the 3th step in a row that is not finite.*learning_rate"
+        TrainingError, match=r"step 2: loss nan, .* step number 3 in a row that is not finite.*learning_rate"
     ):
         toy_train(tmp_path, transform=partial(poison, rows=tuple(range(48))), max_bad_in_row=3)
     assert len((tmp_path / "bad_steps.csv").read_text().splitlines()) == 4
