@@ -4,11 +4,13 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
@@ -16,6 +18,7 @@ from lgdnet.settings.tree import (
     EvaluateSettings,
     LengthSettings,
     ManifestSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -24,14 +27,17 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FlowSettings",
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
+    "NoiseSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",

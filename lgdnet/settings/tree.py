@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
+from lgdnet.settings.flow import FlowSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
 
@@ -218,6 +219,8 @@ class StreamSettings(Settings):
     """Frames are decoded to this short side, pixels."""
     crop: PositiveInt = 224
     """Side of the square that the network sees, pixels."""
+    flow_on_the_fly: bool = False
+    """Compute flow anew for every clip instead of keeping files of it; for small sets."""
     init: Name | None = None
     """Another stream whose weights this one starts from."""
     weights: WeightsSettings | None = None
@@ -253,6 +256,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    flow: FlowSettings = FlowSettings()
     audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
     stream_defaults: StreamSettings = StreamSettings()
