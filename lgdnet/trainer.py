@@ -163,9 +163,9 @@ def train(
             batch = watch.next(batches)
             rate = learning_rate(step)
             torch.manual_seed(step_seed(seed, step, ranks.rank))
-            value, norm = update(run, forward, batch, rate, recipe)
+            figures = update(run, forward, batch, rate, recipe)
             run.step = step + 1
-            watch.done(step, batch.row, rate, value, norm)
+            watch.done(step, batch.row, rate, figures)
 
             late = time.monotonic() - saved > save_every_sec or bool(
                 save_every_steps and run.step % save_every_steps == 0
@@ -205,25 +205,28 @@ class Recipe:
     channels_last: bool
 
 
-def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """One optimiser step on `batch`; returns its loss () and gradient norm (). Not finite: nothing changes."""
+def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Recipe) -> Tensor:
+    """One optimiser step on `batch`; returns loss, share of right answers and gradient norm, (3,).
+
+    Where the gradient is not finite nothing changes.
+    """
     set_learning_rate(run.optimizer, rate)
     buffers = moving_buffers(run.model)
     before = [buffer.clone() for buffer in buffers]
     with memory_explained(batch, recipe):
-        loss = add_gradients(run, forward, batch, recipe)
+        figures = add_gradients(run, forward, batch, recipe)
         weights = [weight for weight in run.model.parameters() if weight.grad is not None]
         norm = clipped_update(run.optimizer, run.scaler, weights, recipe.clip_norm)
     take_back(buffers, before, norm)
     run.optimizer.zero_grad(set_to_none=True)
     if run.average:
         run.average.follow(run.model, run.step)
-    return loss, norm
+    return torch.cat([figures, norm.detach().reshape(1)])
 
 
 def add_gradients(run: Run, forward: nn.Module, batch: Batch, recipe: Recipe) -> Tensor:
-    """Gradients of the mean loss over `batch`, added up part by part; returns that loss, ()."""
-    total = torch.zeros((), device=recipe.device)
+    """Gradients of the mean loss over `batch`, added up part by part; returns loss and share of right answers."""
+    figures = torch.zeros(2, device=recipe.device)
     parts = list(zip(*(field.chunk(recipe.accumulate) for field in batch), strict=True))
     for index, part in enumerate(Batch(*fields) for fields in parts):
         clip, target = recipe.transform(part, recipe.device)  # clip: (N / accumulate, C, T, H, W)
@@ -235,10 +238,19 @@ def add_gradients(run: Run, forward: nn.Module, batch: Batch, recipe: Recipe) ->
             with torch.autocast(
                 recipe.device.type, recipe.precision, enabled=recipe.precision != torch.float32
             ):
-                loss = recipe.loss(forward(clip), target) * (len(part.row) / len(batch.row))
-            run.scaler.scale(loss).backward()
-        total += loss.detach()
-    return total
+                output = forward(clip)
+                loss = recipe.loss(output, target)
+            share = len(part.row) / len(batch.row)
+            run.scaler.scale(loss * share).backward()
+        figures += share * torch.stack([loss.detach().float(), right_answers(output, target)])
+    return figures
+
+
+def right_answers(output: Any, target: Tensor) -> Tensor:
+    """Share of clips whose best class is the target's, (); of mixed targets (N, K) the largest counts."""
+    logits = getattr(output, "logits", output)
+    label = target if target.ndim == 1 else target.argmax(1)
+    return (logits.argmax(1) == label).float().mean()
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -32,7 +32,7 @@ class Reading:
     step: int  # 0-based
     rows: Tensor  # (N,) rows of the manifest
     rate: float  # learning rate
-    figures: Tensor  # (2,) loss and gradient norm; on the CPU once `end` has passed
+    figures: Tensor  # (3,) loss, share of right answers, gradient norm; on the CPU once `end` has passed
     start: torch.cuda.Event | None
     end: torch.cuda.Event | None
 
@@ -87,7 +87,7 @@ class Watch:
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
         # Part of every checkpoint, so that the rows of the history do not depend on stops.
-        self.sums = {"loss": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
+        self.sums = {"loss": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
         self.since = Times()  # the times at the last row
         self.begin: torch.cuda.Event | None = None
 
@@ -102,10 +102,10 @@ class Watch:
         self.begin = mark(self.device)
         return batch
 
-    def done(self, step: int, rows: Tensor, rate: float, loss: Tensor, norm: Tensor) -> None:
+    def done(self, step: int, rows: Tensor, rate: float, figures: Tensor) -> None:
         """Send a step's figures on their way, and look at those of the step before. Errors: TrainingError."""
-        figures = torch.stack([loss.float(), norm.float()]).to("cpu", non_blocking=True)
-        self.in_flight.append(Reading(step, rows, rate, figures, self.begin, mark(self.device)))
+        on_host = figures.to("cpu", non_blocking=True)
+        self.in_flight.append(Reading(step, rows, rate, on_host, self.begin, mark(self.device)))
         self.settle(leave=1 if self.device.type == "cuda" else 0)
         spent = time.monotonic() - self.started
         self.times.wall += spent
@@ -119,9 +119,10 @@ class Watch:
             if reading.start and reading.end:
                 reading.end.synchronize()
                 self.times.model += reading.start.elapsed_time(reading.end) / 1000
-            loss, norm = reading.figures.tolist()
+            loss, right, norm = reading.figures.tolist()
             if isfinite(loss) and isfinite(norm):
                 self.sums["loss"] += loss
+                self.sums["right"] += right
                 self.sums["norm"] += norm
                 self.sums["steps"] += 1
                 self.sums["bad_in_row"] = 0
@@ -192,10 +193,11 @@ class Watch:
                 gradient_norm=norm / steps if steps else None,
                 clips_per_sec=(times.clips - since.clips) / seconds,
                 data_wait_sec=times.data - since.data,
+                top1=right / steps if steps else None,
                 memory_mb=peak_memory_mb(self.device),
                 seconds=seconds,
             )
-        self.sums.update(loss=0.0, norm=0.0, steps=0)
+        self.sums.update(loss=0.0, right=0.0, norm=0.0, steps=0.0)
         self.since = Times(**vars(times))
 
     def write_validation(self, step: int, figures: dict[str, float]) -> None:
@@ -220,7 +222,7 @@ def peak_memory_mb(device: torch.device) -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def ahead(batches: Iterable[Batch], device: torch.device, times: Times) -> Iterator[Batch]:
+def ahead(batches: Iterable[Batch], device: torch.device, times: Times) -> Generator[Batch, None, None]:
     """Batches on the device: on a GPU the next one is copied on a stream of its own while this one trains."""
     if device.type != "cuda":
         yield from batches
