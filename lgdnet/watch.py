@@ -180,9 +180,8 @@ class Watch:
         self.settle()
         times, since = self.times, self.since
         seconds = max(times.wall - since.wall, 1e-9)
-        loss, norm, steps = distributed.summed(
-            [self.sums[key] for key in ("loss", "norm", "steps")], self.group
-        )
+        sums = [self.sums[key] for key in ("steps", "loss", "right", "norm")]
+        steps, loss, right, norm = distributed.summed(sums, self.group)
         if self.ranks.first:
             self.history.add(
                 step=step,
