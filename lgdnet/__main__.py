@@ -86,6 +86,25 @@ def manifest(
 
 
 @app.command(rich_help_panel=STAGES)
+def fit_check(
+    config: Annotated[Path, typer.Argument(help="Challenge file, such as config.yaml.")],
+    stream: Annotated[str, typer.Argument(help="Name of a stream in it.")],
+    data_root: Annotated[Path | None, typer.Option(help="Instead of the file's data_root.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the results; the manifest must be there.")] = Path(
+        "results"
+    ),
+    threads: Threads = 1,
+) -> None:
+    """Train a stream for a few steps; print memory, clips per second and hours for the whole schedule.
+
+    Example: lgdnet fit-check config.yaml frame16
+    """
+    from lgdnet.stages import fit_check as stage
+
+    stage.run(config, stream, data_root=data_root, results=results, threads=threads)
+
+
+@app.command(rich_help_panel=STAGES)
 def train(
     manifest: ManifestFile,
     validation: Annotated[Path, typer.Option(help="Manifest of the split that is watched while training.")],
@@ -95,6 +114,9 @@ def train(
     init: Annotated[Path | None, typer.Option(help="model.safetensors of the stream to start from.")] = None,
     settings: SettingsJson = "{}",
     threads: Threads = 1,
+    num_workers: Annotated[
+        int | None, typer.Option(help="Loader processes; all cores on a GPU, half of them on a CPU.")
+    ] = None,
 ) -> None:
     """Train one stream. Run it again after an interruption: it goes on at the exact step.
 
@@ -115,6 +137,7 @@ def train(
         settings=parse(StreamSettings, settings),
         init=init,
         threads=threads,
+        num_workers=num_workers,
     )
     wrote(out)
 

@@ -211,6 +211,14 @@ def starting_network(settings: StreamSettings, num_classes: int, init: Path | No
     return model
 
 
+def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
+    """Number of loader processes; what they leave computes, on a CPU."""
+    if num_workers is None:
+        num_workers = threads if device.type == "cuda" else threads // 2
+    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
+    return num_workers
+
+
 class Validator:
     """Scores of one centre clip per labelled video, shared out among the processes; same bits for any number of them."""
 

@@ -5,6 +5,7 @@ depend on how many processes decode, and the ranks of a distributed run share on
 """
 
 import itertools
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -177,7 +178,13 @@ def load(
 
 
 def be_one_thread(worker: int) -> None:
-    """Processes are the parallelism; torch must not start threads of its own."""
+    """Processes are the parallelism; torch must not start threads of its own.
+
+    Slurm signals all processes of a job. A worker that went first would end training in the middle of a step;
+    it ends with its parent, which it watches.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
