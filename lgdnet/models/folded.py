@@ -48,6 +48,8 @@ class SpatialConv(nn.Conv3d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.kernel_size == (1, 1, 1):
+            return self.linear(x)
         N, t = len(x), self.kernel_size[0]
         weight = self.weight.flatten(1, 2)  # (C_out, C * t, k, k)
         if t > 1:
@@ -56,6 +58,12 @@ class SpatialConv(nn.Conv3d):
         padding = cast(tuple[int, int, int], self.padding)[1:]
         x = F.conv2d(x, weight, stride=self.stride[1:], padding=padding, groups=self.groups)
         return unfold(x, N)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """A 1x1x1 kernel is one matrix product over all positions of all clips."""
+        s = self.stride[1]
+        x = (x[..., ::s, ::s] if s > 1 else x).permute(0, 2, 3, 4, 1)  # (N, T, H, W, C)
+        return F.linear(x, self.weight.flatten(1)).permute(0, 4, 1, 2, 3)
 
 
 class TemporalConv(nn.Conv3d):
@@ -77,13 +85,11 @@ class TemporalConv(nn.Conv3d):
 
 
 class BatchNorm(nn.BatchNorm3d):
-    """nn.BatchNorm3d: the same statistics over N, T, H, W."""
+    """nn.BatchNorm3d under one name for all networks.
 
-    def forward(self, x: Tensor) -> Tensor:
-        return unfold(super().forward(fold(x)), len(x))
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """`forward` passes folded clips (four axes); five are fine too."""
+    It takes the five axes as they are: its result is no view, so a ReLU may work on it in place. (In place on a
+    view, autograd copies whole tensors, six times slower.)
+    """
 
 
 def max_pool(x: Tensor, pad: int = 1) -> Tensor:
@@ -93,7 +99,8 @@ def max_pool(x: Tensor, pad: int = 1) -> Tensor:
 
 def average(x: Tensor) -> Tensor:
     """P: global average pool over T, H, W. (N, C, T, H, W) -> (N, C)"""
-    return x.mean((2, 3, 4))
+    T, H, W = x.shape[2:]
+    return x.sum((2, 3, 4)) / (T * H * W)  # dividing last: the gradient stays (N, C) until it is broadcast
 
 
 def broadcast(g: Tensor) -> Tensor:
