@@ -87,8 +87,8 @@ class TemporalConv(nn.Conv3d):
 class BatchNorm(nn.BatchNorm3d):
     """nn.BatchNorm3d under one name for all networks.
 
-    It takes the five axes as they are: its result is no view, so a ReLU may work on it in place. (In place on a
-    view, autograd copies whole tensors, six times slower.)
+    It takes the five axes as they are: its result is no view, so a ReLU may work on it in place. (In place
+    on a view, autograd copies whole tensors, six times slower.)
     """
 
 
