@@ -4,17 +4,21 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
     EvaluateSettings,
+    LengthSettings,
     ManifestSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -23,13 +27,17 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FlowSettings",
     "LeaderboardRow",
+    "LengthSettings",
     "ManifestSettings",
+    "NoiseSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",
