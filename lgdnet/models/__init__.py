@@ -15,6 +15,7 @@ from typing import cast, get_args
 
 from torch import nn
 
+from lgdnet.models.fuse import fused
 from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
 from lgdnet.models.inflate import Report, WeightsError, load_weights
 from lgdnet.models.lgd import Backbone, LGDBlock, ModelError, Order, TwoPathNetwork
@@ -134,6 +135,7 @@ __all__ = [
     "build_model",
     "count_gflops",
     "count_parameters",
+    "fused",
     "load_weights",
     "training_loss",
 ]

@@ -124,7 +124,7 @@ def test_the_kernel_head_of_a_network_without_lgd_sketches_one_path():
 def without_gradient(model: nn.Module) -> list[str]:
     """Names of the parameters that a training step leaves alone."""
     clip = torch.randn(4, 3, 8, 48, 48, generator=torch.Generator().manual_seed(0))
-    training_loss(model(clip), torch.tensor([0, 1, 2, 3])).backward()
+    training_loss(model(clip), torch.tensor([0, 0, 1, 2])).backward()
     return [
         n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())
     ]
@@ -176,8 +176,14 @@ def test_a_small_network_learns_eight_random_clips_by_heart(name):
     model = build_model(name, in_channels=3, num_classes=8, width=8, dropout=0.0)
     clip, label = torch.randn(8, 3, 4, 32, 32), torch.arange(8)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
-    for _ in range(30):
+    num_right = []
+    for _ in range(48):
         optimizer.zero_grad()
-        training_loss(model(clip), label).backward()
+        output = model(clip)
+        num_right.append(int((output.logits.argmax(1) == label).sum()))
+        if num_right[-1] == 8:
+            break
+        training_loss(output, label).backward()
         optimizer.step()
-    assert (model(clip).logits.argmax(1) == label).all()
+    assert num_right[0] < 4
+    assert num_right[-1] == 8, num_right
