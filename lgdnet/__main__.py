@@ -217,6 +217,38 @@ def evaluate(
 
 
 @app.command(rich_help_panel=LOOKING)
+def models(
+    like: Annotated[str, typer.Option(help="Only models with this in their name.")] = "",
+    num_classes: Annotated[int, typer.Option(min=1, help="Classes of the classifiers.")] = 700,
+    measure: Annotated[str, typer.Option(help="Also clips per second here, for a clip such as 16x112.")] = "",
+    threads: Threads = 1,
+) -> None:
+    """Print every model with its parameters, multiply-adds and, if asked, speed on this machine.
+
+    Example: lgdnet models --like lgd-p3d-resnet50 --measure 16x112
+    """
+    from lgdnet.stages import models as stage
+
+    print(stage.run(like=like, num_classes=num_classes, measure=measure, threads=threads))
+
+
+@app.command(rich_help_panel=LOOKING)
+def export(
+    model: Annotated[Path, typer.Option(help="streams/{stream}/model.safetensors of the train stage.")],
+    out: Annotated[Path, typer.Option(help="File to write: .pt2 (torch.export) or .onnx.")],
+    threads: Threads = 1,
+) -> None:
+    """Write a trained network for other runtimes, checked against this one.
+
+    Example: lgdnet export --model results/sample/streams/frame16/model.safetensors --out frame16.onnx
+    """
+    from lgdnet.stages import export as stage
+
+    stage.run(model=model, out=out, threads=threads)
+    wrote(out)
+
+
+@app.command(rich_help_panel=LOOKING)
 def leaderboard(
     path: Annotated[Path, typer.Argument(help="leaderboard.csv of a challenge.")],
 ) -> None:
