@@ -6,15 +6,27 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 from lgdnet.settings.base import Settings, SettingsError
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
-from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
+from lgdnet.settings.rows import (
+    LeaderboardRow,
+    fusion_leaves,
+    fusion_tree,
+    leaderboard_rows,
+    row_of,
+    stream_rows,
+    submitted_row,
+)
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AggregationSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
     EvaluateSettings,
+    FusionSettings,
+    JointSettings,
     ManifestSettings,
+    OutsideSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -23,13 +35,17 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AggregationSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FusionSettings",
+    "JointSettings",
     "LeaderboardRow",
     "ManifestSettings",
+    "OutsideSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",
@@ -38,9 +54,14 @@ __all__ = [
     "WeightsSettings",
     "challenge_of",
     "changed",
+    "fusion_leaves",
+    "fusion_tree",
     "json_schema",
     "leaderboard_rows",
     "parse",
     "read_challenge",
     "reference",
+    "row_of",
+    "stream_rows",
+    "submitted_row",
 ]
