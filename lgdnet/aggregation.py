@@ -39,9 +39,9 @@ def network_of(
     """A fresh network over streams of the given widths."""
     build = AGGREGATORS[method].network
     assert build is not None, f"{method} is a pool; there is nothing to build"
-    streams = (
-        {"stream_width": settings.stream_width, "stream_dropout": settings.stream_dropout} if joint else {}
-    )
+    streams = {}
+    if isinstance(settings, JointSettings):
+        streams = {"stream_width": settings.stream_width, "stream_dropout": settings.stream_dropout}
     return build(widths, num_classes, width=settings.width, dropout=settings.dropout, **streams)
 
 

@@ -4,6 +4,14 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.ensemble import (
+    AggregationSettings,
+    EvaluateSettings,
+    FusionSettings,
+    JointSettings,
+    OutsideSettings,
+)
+from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import (
@@ -17,16 +25,14 @@ from lgdnet.settings.rows import (
 )
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
-    AggregationSettings,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
-    EvaluateSettings,
-    FusionSettings,
-    JointSettings,
+    LengthSettings,
     ManifestSettings,
-    OutsideSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -36,15 +42,19 @@ from lgdnet.settings.tree import (
 __all__ = [
     "TRAIN_KEYS",
     "AggregationSettings",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FlowSettings",
     "FusionSettings",
     "JointSettings",
     "LeaderboardRow",
+    "LengthSettings",
     "ManifestSettings",
+    "NoiseSettings",
     "OutsideSettings",
     "Settings",
     "SettingsError",
