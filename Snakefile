@@ -27,12 +27,14 @@ localrules:
     features,
     scores,
     leaderboard,
+    fusions_table,
 
 
 rule all:
     default_target: True
     input:
         results("leaderboard.csv"),
+        tables(),
 
 
 rule models:

@@ -8,6 +8,7 @@ from lgdnet.settings.ensemble import (
     AggregationSettings,
     EvaluateSettings,
     FusionSettings,
+    ImportSettings,
     JointSettings,
     OutsideSettings,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "EvaluateSettings",
     "FlowSettings",
     "FusionSettings",
+    "ImportSettings",
     "JointSettings",
     "LeaderboardRow",
     "LengthSettings",

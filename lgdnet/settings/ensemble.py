@@ -74,15 +74,9 @@ class FusionSettings(Settings):
     """Column of the leaderboard."""
 
 
-class OutsideSettings(Settings):
-    """Scores of another tool: npz, npy, pkl or csv."""
+class ImportSettings(Settings):
+    """How a score file of another tool (npz, npy, pkl or csv) is read."""
 
-    files: dict[Split, Path]
-    """Score file of each split; relative to `data_root`."""
-    ids: dict[Split, Path] = {}
-    """Video ids in the order of the rows, one per line, where the file has none."""
-    classes: Path | None = None
-    """Class names in the order of the columns, one per line, where the file has none."""
     kind: Literal["auto", "scores", "logits"] = "auto"
     """Whether softmax was applied; `auto` looks at the sums."""
     scores_key: str | None = None
@@ -95,6 +89,18 @@ class OutsideSettings(Settings):
     """Reduce ids like `a/b.avi` to `b`."""
     allow_missing: bool = False
     """Record videos without scores as missing; they count as wrong."""
+
+
+class OutsideSettings(Settings):
+    """Scores of another tool, beside our own."""
+
+    files: dict[Split, Path]
+    """Score file of each split; relative to `data_root`."""
+    ids: dict[Split, Path] = {}
+    """Video ids in the order of the rows, one per line, where the file has none."""
+    classes: Path | None = None
+    """Class names in the order of the columns, one per line, where the file has none."""
+    reading: ImportSettings = ImportSettings()
     input: str = ""
     """Column of the leaderboard; the name where empty."""
     backbone: str = "-"

@@ -203,6 +203,8 @@ class DumpSettings(Settings):
     """Evenly spaced over the video."""
     num_crops: Literal[1, 3] = 1
     """Centre; or left, centre, right."""
+    training_dumps: PositiveInt = 1
+    """Dumps of the training split, each with other clip starts, for learned aggregations."""
     dtype: Literal["float16", "float32"] = "float16"
     """Precision of the stored features; logits are always float32."""
 

@@ -2,6 +2,8 @@
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
 import os
+import re
+import shlex
 import sys
 
 import lgdnet.errors
@@ -21,8 +23,9 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
 
 
 wildcard_constraints:
@@ -52,14 +55,41 @@ def feature_shards(stream, split):
     ]
 
 
+def dumped(stream, split):
+    """Feature files of all dumps of a split: the training split may have several, with other starts."""
+    shards = feature_shards(stream, split)
+    if split == "train":
+        for draw in range(1, CHALLENGE.streams[stream].dump.training_dumps):
+            shards += [
+                path.replace("features/train/", f"features/train-{draw}/")
+                for path in feature_shards(stream, split)
+            ]
+    return shards
+
+
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    return [
+        results(f"{row.name}/{split}.h5")
+        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
+    ]
 
 
-def row_words():
+def score_file(name, split):
+    """Scores of `stream/aggregation`, or of a joint network, outside file or fusion."""
+    return results(f"{lgdnet.settings.row_of(CHALLENGE, name).name}/{split}.h5")
+
+
+def row_words(rows):
     """How each row is presented, as JSON."""
-    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+    return json.dumps([row.words() for row in rows])
+
+
+def tables():
+    """What a finished challenge has beside its leaderboard."""
+    names = ["streams.csv"] + ["fusions.csv"] * bool(CHALLENGE.fusions)
+    names += ["submission.json"] * ("test" in CHALLENGE.dataset.annotations)
+    return [results(name) for name in names]
 
 
 def annotation_files():
