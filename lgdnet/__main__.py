@@ -129,6 +129,7 @@ def dump(
     out: Out,
     shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
+    draw: Annotated[int, typer.Option(min=0, help="Another number puts the clips elsewhere.")] = 0,
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
@@ -147,6 +148,7 @@ def dump(
         out=out,
         shard=shard,
         num_shards=num_shards,
+        draw=draw,
         settings=parse(DumpSettings, settings),
         threads=threads,
     )

@@ -25,6 +25,8 @@ from lgdnet.settings.rows import (
     submitted_row,
 )
 from lgdnet.settings.tree import (
+    DUMP_KEYS,
+    FIT_KEYS,
     TRAIN_KEYS,
     AudioSettings,
     AugmentSettings,
@@ -41,6 +43,8 @@ from lgdnet.settings.tree import (
 )
 
 __all__ = [
+    "DUMP_KEYS",
+    "FIT_KEYS",
     "TRAIN_KEYS",
     "AggregationSettings",
     "AudioSettings",

@@ -322,3 +322,6 @@ class Challenge(Settings):
 TRAIN_KEYS = tuple(
     name for name in StreamSettings.model_fields if name not in ("dump", "aggregate", "aggregation")
 )
+# What a dump, and what a learned aggregation depends on: another value reruns just that.
+DUMP_KEYS = tuple(name for name in DumpSettings.model_fields if name != "training_dumps")
+FIT_KEYS = tuple(name for name in AggregationSettings.model_fields if name != "average")

@@ -114,7 +114,9 @@ def train_settings(wildcards):
 
 
 def dump_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+    return lgdnet.settings.changed(
+        CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS
+    )
 
 
 def init_of(wildcards):

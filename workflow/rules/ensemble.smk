@@ -4,7 +4,9 @@ LEARNED = ("tcp", "attention_pool", "linear")
 
 
 def way_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].aggregation)
+    return lgdnet.settings.changed(
+        CHALLENGE.streams[wildcards.stream].aggregation, lgdnet.settings.FIT_KEYS
+    )
 
 
 def joint_features(split):
