@@ -166,9 +166,8 @@ def test_multi_stream_tcp_joins_streams_by_id_and_does_without_absent_ones(tmp_p
         ]
 
     settings = {"streams": ("a", "b"), "stream_width": 16}
-    assert (
-        learn(tmp_path, "multi_stream_tcp", pair(tmp_path, 0), pair(tmp_path / "test", 1), **settings) > 0.8
-    )
+    found = learn(tmp_path, "multi_stream_tcp", pair(tmp_path, 0), pair(tmp_path / "test", 1), **settings)
+    assert found > 0.7  # one stream alone tells no more than two thirds
     assert len(read_scores(tmp_path / "s.h5")) == 60
 
 
