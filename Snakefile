@@ -27,6 +27,7 @@ localrules:
     features,
     scores,
     leaderboard,
+    fusions_table,
 
 
 rule models:
@@ -63,3 +64,4 @@ rule all:
         rules.features.input,
         rules.scores.input,
         rules.leaderboard.input,
+        tables(),

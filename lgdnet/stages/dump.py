@@ -31,23 +31,32 @@ def run(
     out: Path,
     shard: int = 0,
     num_shards: int = 1,
+    draw: int = 0,
     settings: DumpSettings,
     threads: int = 1,
 ) -> None:
-    """Write the views of one shard of `manifest`. An interrupted dump goes on after its last whole video."""
+    """Write the views of one shard of `manifest`; each `draw` has other clip starts.
+
+    An interrupted dump goes on after its last whole video.
+    """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
     network = stream.model.to(device)
     videos = read_manifest(manifest).shard(shard, num_shards)
     source = clips_of(stream.settings, videos, video_root)
+    source.draw = draw
     writer = FeaturesWriter(
         out,
         video_ids=videos.video_ids,
         num_views=settings.num_clips * settings.num_crops,
         classes=stream.classes,
         provenance=provenance(
-            {"dump": settings.model_dump(mode="json"), "stream": stream.settings.model_dump(mode="json")},
+            {
+                "dump": settings.model_dump(mode="json"),
+                "draw": draw,
+                "stream": stream.settings.model_dump(mode="json"),
+            },
             {"model": stream.digest},
         ),
         checkpoint_digest=stream.digest,

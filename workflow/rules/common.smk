@@ -2,6 +2,8 @@
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
 import os
+import re
+import shlex
 import sys
 
 import lgdnet.errors
@@ -53,6 +55,18 @@ def feature_shards(stream, split):
     ]
 
 
+def dumped(stream, split):
+    """Feature files of all dumps of a split: the training split may have several, with other starts."""
+    shards = feature_shards(stream, split)
+    if split == "train":
+        for draw in range(1, CHALLENGE.streams[stream].dump.training_dumps):
+            shards += [
+                path.replace("features/train/", f"features/train-{draw}/")
+                for path in feature_shards(stream, split)
+            ]
+    return shards
+
+
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
     return [
@@ -61,11 +75,21 @@ def video_scores(split):
     ]
 
 
-def row_words():
+def score_file(name, split):
+    """Scores of `stream/aggregation`, or of a joint network, outside file or fusion."""
+    return results(f"{lgdnet.settings.row_of(CHALLENGE, name).name}/{split}.h5")
+
+
+def row_words(rows):
     """How each row is presented, as JSON."""
-    return json.dumps(
-        [row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
-    )
+    return json.dumps([row.words() for row in rows])
+
+
+def tables():
+    """What a finished challenge has beside its leaderboard."""
+    names = ["streams.csv"] + ["fusions.csv"] * bool(CHALLENGE.fusions)
+    names += ["submission.json"] * ("test" in CHALLENGE.dataset.annotations)
+    return [results(name) for name in names]
 
 
 def annotation_files():
@@ -90,7 +114,9 @@ def train_settings(wildcards):
 
 
 def dump_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+    return lgdnet.settings.changed(
+        CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS
+    )
 
 
 def init_of(wildcards):
