@@ -16,7 +16,6 @@ from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.container import InputContainer
-from av.frame import Frame
 from av.stream import Disposition
 
 from lgdnet.audio.grid import SAMPLE_RATE
@@ -132,7 +131,7 @@ class Sound:
         next_sec = 0.0
         jumped = False
         for frame in self._frames():
-            start_sec = time_of(frame, otherwise=next_sec)
+            start_sec = next_sec if frame.time is None else frame.time
             if self._first_sound_sec is None:
                 self._first_sound_sec = next_sec = start_sec
             lag_sec = start_sec - next_sec
@@ -168,6 +167,7 @@ class Sound:
                 self._declared_sec = float(sound.duration * sound.time_base)
             elif container.duration is not None:
                 self._declared_sec = container.duration / av.time_base
+            name_common_layouts(sound)
             pictures = _moving_pictures(container)
             if pictures is not None:
                 yield from self._frames_and_first_picture(container, sound, pictures)
@@ -257,12 +257,7 @@ def _time_of_first_picture(packet: Packet) -> float | None:
         frames = packet.decode()
     except av.error.FFmpegError:
         return None
-    return next((time_of(frame, otherwise=0.0) for frame in frames if frame.pts is not None), None)
-
-
-def time_of(frame: Frame, *, otherwise: float) -> float:
-    """The time stamp in seconds."""
-    return otherwise if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+    return next((frame.time for frame in frames if frame.time is not None), None)
 
 
 def format_of(frame: AudioFrame) -> tuple[int, str, str]:
@@ -293,6 +288,14 @@ class Run:
         if rest is not None:
             yield from _samples(self._resampler.resample(rest))
         yield from _samples(self._resampler.resample(None))
+
+
+def name_common_layouts(sound: AudioStream) -> None:
+    """One channel is mono and two are stereo, where a file (most of WAV) leaves that open; as ffmpeg does."""
+    known = {1: "mono", 2: "stereo"}
+    codec = sound.codec_context
+    if codec.layout.name.endswith("channels") and codec.layout.nb_channels in known:
+        codec.layout = known[codec.layout.nb_channels]
 
 
 def _with_known_layout(frame: AudioFrame) -> AudioFrame:
