@@ -4,6 +4,7 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
@@ -15,6 +16,7 @@ from lgdnet.settings.tree import (
     DatasetSettings,
     DumpSettings,
     EvaluateSettings,
+    LengthSettings,
     ManifestSettings,
     NoiseSettings,
     ShardSettings,
@@ -31,7 +33,9 @@ __all__ = [
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
+    "FlowSettings",
     "LeaderboardRow",
+    "LengthSettings",
     "ManifestSettings",
     "NoiseSettings",
     "Settings",

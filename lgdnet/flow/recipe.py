@@ -1,0 +1,25 @@
+"""What a flow file was made with, and what every flow file has in common."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+FORMAT = "lgdnet-flow-1"
+AGAIN = "Delete it and run `snakemake flow`."
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the bytes of a flow file. Two files with equal recipes can be used together."""
+
+    algorithm: str
+    parameters: dict[str, Any]  # all of them, defaults too
+    bound: float  # pixels
+    short_side: int | None  # pixels
+    quality: int  # of the JPEGs
+
+    def differences(self, other: "Recipe") -> str:
+        """`bound 20 instead of 10, ...`: what this one has and the other not."""
+        ours, theirs = asdict(self), asdict(other)
+        return ", ".join(
+            f"{key} {ours[key]} instead of {theirs[key]}" for key in ours if ours[key] != theirs[key]
+        )
