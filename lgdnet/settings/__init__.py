@@ -8,9 +8,9 @@ from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
+from lgdnet.settings.sound import AudioSettings, NoiseSettings, SoundAugmentSettings
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
-    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
@@ -18,7 +18,6 @@ from lgdnet.settings.tree import (
     EvaluateSettings,
     LengthSettings,
     ManifestSettings,
-    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -41,6 +40,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "ShardSettings",
+    "SoundAugmentSettings",
     "StreamSettings",
     "TrainSettings",
     "WeightsSettings",

@@ -7,6 +7,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
 
@@ -62,23 +63,6 @@ class ManifestSettings(Settings):
     with decord where that was found exact."""
 
 
-class NoiseSettings(Settings):
-    """White noise that makes the sound of every video harder, for experiments."""
-
-    snr_db: float = 0.0
-    """Decibels by which the sound, over a whole video, is stronger than the noise; may be negative."""
-    seed: NonNegativeInt = 0
-    """The noise of a video follows from this and its id."""
-
-
-class AudioSettings(Settings):
-    """How sound becomes log-mel frames: 16 kHz, windows of 25 ms every 10 ms, 128 bins from 60 to 7800 Hz."""
-
-    noise: NoiseSettings | None = None
-    timeout_sec: PositiveFloat = 600.0
-    """The sound of a file that takes longer than this to decode is an error that names it."""
-
-
 class ShardSettings(Settings):
     """How many jobs the work on each split is cut into. A job is a shard, never a video."""
 
@@ -110,6 +94,7 @@ class AugmentSettings(Settings):
     """Width over height of the random crop before it is resized."""
     mirror: Fraction = 0.5
     """Probability of a left-right mirror; flow's x changes its sign. 0 where direction is the label."""
+    sound: SoundAugmentSettings = SoundAugmentSettings()
 
 
 class LengthSettings(Settings):
@@ -215,6 +200,8 @@ class StreamSettings(Settings):
     """Frames per clip."""
     frame_stride: PositiveInt = 1
     """Every how many frames of the video one is taken."""
+    segment_sec: PositiveFloat = 2.56
+    """Sound around the middle of each clip that the network hears, seconds; only of audio."""
     short_side: PositiveInt = 256
     """Frames are decoded to this short side, pixels."""
     crop: PositiveInt = 224

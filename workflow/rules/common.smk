@@ -1,6 +1,7 @@
 # What the rules know of the settings: paths, shards, and the JSON that each stage is handed.
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
+import shlex
 import os
 import sys
 
@@ -21,8 +22,9 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
 
 
 wildcard_constraints:
@@ -52,14 +54,46 @@ def feature_shards(stream, split):
     ]
 
 
+def audio_shards(split):
+    return [
+        results(f"audio/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
+    ]
+
+
+def hears(stream):
+    return CHALLENGE.streams[stream].modality == "audio"
+
+
+def stored_split(split):
+    """Input of a stream: what an earlier stage made of a whole split."""
+    return lambda wildcards: audio_shards(split) if hears(wildcards.stream) else []
+
+
+def stored_shard(wildcards):
+    """Input of a stream: what an earlier stage made of one shard."""
+    if not hears(wildcards.stream):
+        return []
+    return [results(f"audio/{wildcards.split}/{wildcards.shard}.h5")]
+
+
+def options(name, paths):
+    """One option of the command line for each file."""
+    return " ".join(f"{name} {shlex.quote(str(path))}" for path in paths)
+
+
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    return [
+        results(f"{row.name}/{split}.h5")
+        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
+    ]
 
 
 def row_words():
     """How each row is presented, as JSON."""
-    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+    return json.dumps(
+        [row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    )
 
 
 def annotation_files():
