@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | models | features | scores | leaderboard
+#   snakemake manifest | audio | models | features | scores | leaderboard
 #                                               one stage and what it needs
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
@@ -17,17 +17,24 @@ if "challenge" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/media.smk"
+include: "workflow/rules/sound.smk"
 include: "workflow/rules/streams.smk"
 include: "workflow/rules/ensemble.smk"
 
 
 localrules:
     all,
+    audio,
     models,
     features,
     scores,
     leaderboard,
     fusions_table,
+
+
+rule audio:
+    input:
+        [path for split in CHALLENGE.dataset.annotations for path in audio_shards(split)],
 
 
 rule models:

@@ -28,6 +28,9 @@ SettingsJson = Annotated[
 ]
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
+Stored = Annotated[
+    list[Path], typer.Option(help="File of the audio stage; once for each shard. For audio streams.")
+]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
 
 
@@ -107,6 +110,35 @@ def fit_check(
 
 
 @app.command(rich_help_panel=STAGES)
+def audio(
+    manifest: ManifestFile,
+    video_root: VideoRoot,
+    out: Out,
+    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
+    settings: SettingsJson = "{}",
+    threads: Threads = 1,
+) -> None:
+    """Write the log-mel frames of every video's sound to HDF5; no sound and silence are recorded.
+
+    Example: lgdnet audio --manifest results/sample/manifest/train.csv --video-root data/sample/videos
+    --out results/sample/audio/train/0000.h5
+    """
+    from lgdnet.settings import AudioSettings, parse
+    from lgdnet.stages import audio as stage
+
+    stage.run(
+        manifest=manifest,
+        video_root=video_root,
+        out=out,
+        shard=shard,
+        num_shards=num_shards,
+        settings=parse(AudioSettings, settings),
+        num_workers=threads,
+    )
+
+
+@app.command(rich_help_panel=STAGES)
 def train(
     manifest: ManifestFile,
     validation: Annotated[Path, typer.Option(help="Manifest of the split that is watched while training.")],
@@ -114,6 +146,8 @@ def train(
     video_root: VideoRoot,
     out: Out,
     init: Annotated[Path | None, typer.Option(help="model.safetensors of the stream to start from.")] = None,
+    stored: Stored = [],  # noqa: B006
+    stored_validation: Stored = [],  # noqa: B006
     settings: SettingsJson = "{}",
     threads: Threads = 1,
     num_workers: Annotated[
@@ -138,6 +172,8 @@ def train(
         out=out,
         settings=parse(StreamSettings, settings),
         init=init,
+        stored=stored,
+        stored_validation=stored_validation,
         threads=threads,
         num_workers=num_workers,
     )
@@ -153,6 +189,7 @@ def dump(
     shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
     num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
     draw: Annotated[int, typer.Option(min=0, help="Another number puts the clips elsewhere.")] = 0,
+    stored: Stored = [],  # noqa: B006
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
@@ -173,6 +210,7 @@ def dump(
         num_shards=num_shards,
         draw=draw,
         settings=parse(DumpSettings, settings),
+        stored=stored,
         threads=threads,
     )
     wrote(out)

@@ -71,7 +71,8 @@ def run(
     videos, classes = read_manifest(folder / "train.csv"), read_classes(folder / "classes.txt")
     here = pick_device(device, 0)
     video_root = (data_root or challenge.data_root) / challenge.dataset.video_root
-    plan = Plan(settings, videos, video_root, ALONE, here, share_cores(threads, here, None))
+    workers = share_cores(threads, here, None)
+    plan = Plan(settings, videos, video_root, ALONE, here, workers, num_classes=len(classes))
     model = starting_network(settings, len(classes), None).to(here)
     print(f"{stream}: {plan.describe()}")
     fits, begin = [], 0

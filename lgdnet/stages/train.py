@@ -4,6 +4,7 @@ Checkpoints lie in `checkpoints/` beside the model file; a run that was stopped 
 """
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
 from lgdnet.plan import Part, Plan, Validator, share_cores, starting_network
 from lgdnet.settings import StreamSettings
-from lgdnet.streams import write_stream
+from lgdnet.streams import statistics_of, videos_to_train, write_stream
 from lgdnet.trainer import train
 
 ONE_PATH_HEADS = ("local", "global")  # some of the other path's last weights have no gradient
@@ -33,20 +34,35 @@ def run(
     out: Path,
     settings: StreamSettings,
     init: Path | None = None,
+    stored: Sequence[Path] = (),
+    stored_validation: Sequence[Path] = (),
     threads: int = 1,
     num_workers: int | None = None,
     device: str = "auto",
 ) -> None:
     """Train, and write the model to `out`. Under torchrun or srun every process calls this.
 
+    `stored` and `stored_validation` are the files that the audio stage made of both splits.
     `threads` CPU cores belong to each process. On a GPU they all load clips; on a CPU half of them do.
     Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
     """
     folder = out.parent
     with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
         num_workers = share_cores(threads, here, num_workers)
-        videos, names = read_manifest(manifest), read_classes(classes)
-        plan = Plan(settings, videos, video_root, ranks, here, num_workers)
+        names = read_classes(classes)
+        videos = videos_to_train(settings, read_manifest(manifest), stored)
+        statistics = statistics_of(settings, stored)
+        plan = Plan(
+            settings,
+            videos,
+            video_root,
+            ranks,
+            here,
+            num_workers,
+            num_classes=len(names),
+            stored=tuple(stored),
+            statistics=statistics,
+        )
         model = starting_network(settings, len(names), init).to(here)
         sources = {"classes": file_digest(classes), "init": file_digest(init) if init else ""}
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
@@ -59,6 +75,8 @@ def run(
             num_classes=len(names),
             device=here,
             num_workers=num_workers,
+            stored=stored_validation,
+            statistics=statistics,
         )
         if ranks.first:
             say(plan.describe())
@@ -66,7 +84,7 @@ def run(
         for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
             result = train_part(plan, part, model, checkpoints, history, validator)
         if ranks.first:
-            write_stream(out, result, settings, names)
+            write_stream(out, result, settings, names, statistics=statistics)
         for tracker in trackers:
             tracker.close()
 
@@ -84,7 +102,7 @@ def train_part(
     return train(
         model,
         batches_from=partial(plan.batches_from, clip_length=part.clip_length),
-        transform=plan.transform(validator.num_classes),
+        transform=plan.transform(),
         loss=partial(training_loss, label_smoothing=settings.label_smoothing),
         optimizer=plan.optimizer(model),
         learning_rate=plan.learning_rate,

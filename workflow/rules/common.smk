@@ -23,9 +23,7 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join(
-    [os.path.dirname(sys.executable), os.environ["PATH"]]
-)
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 
 wildcard_constraints:
@@ -50,8 +48,7 @@ def num_shards(split):
 
 def feature_shards(stream, split):
     return [
-        results(f"streams/{stream}/features/{split}/{shard:04d}.h5")
-        for shard in range(num_shards(split))
+        results(f"streams/{stream}/features/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
     ]
 
 
@@ -67,12 +64,34 @@ def dumped(stream, split):
     return shards
 
 
+def audio_shards(split):
+    return [results(f"audio/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def hears(stream):
+    return CHALLENGE.streams[stream].modality == "audio"
+
+
+def stored_split(split):
+    """Input of a stream: what an earlier stage made of a whole split."""
+    return lambda wildcards: audio_shards(split) if hears(wildcards.stream) else []
+
+
+def stored_shard(wildcards):
+    """Input of a stream: what an earlier stage made of one shard."""
+    if not hears(wildcards.stream):
+        return []
+    return [results(f"audio/{wildcards.split}/{wildcards.shard}.h5")]
+
+
+def options(name, paths):
+    """One option of the command line for each file."""
+    return " ".join(f"{name} {shlex.quote(str(path))}" for path in paths)
+
+
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [
-        results(f"{row.name}/{split}.h5")
-        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
-    ]
+    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
 
 
 def score_file(name, split):
@@ -94,9 +113,7 @@ def tables():
 
 def annotation_files():
     files = [*CHALLENGE.dataset.annotations.values(), CHALLENGE.dataset.classes]
-    return [
-        CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None
-    ]
+    return [CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None]
 
 
 def video_root():
@@ -108,15 +125,11 @@ def dataset_settings():
 
 
 def train_settings(wildcards):
-    return lgdnet.settings.changed(
-        CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS
-    )
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS)
 
 
 def dump_settings(wildcards):
-    return lgdnet.settings.changed(
-        CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS
-    )
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS)
 
 
 def init_of(wildcards):

@@ -4,9 +4,7 @@ LEARNED = ("tcp", "attention_pool", "linear")
 
 
 def way_settings(wildcards):
-    return lgdnet.settings.changed(
-        CHALLENGE.streams[wildcards.stream].aggregation, lgdnet.settings.FIT_KEYS
-    )
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].aggregation, lgdnet.settings.FIT_KEYS)
 
 
 def joint_features(split):
@@ -36,11 +34,7 @@ def outside_inputs(wildcards):
         "ids": outside.ids.get(wildcards.split),
         "classes": outside.classes,
     }
-    return {
-        name: CHALLENGE.data_path(file)
-        for name, file in files.items()
-        if file is not None
-    }
+    return {name: CHALLENGE.data_path(file) for name, file in files.items() if file is not None}
 
 
 def import_options(wildcards, input):
@@ -88,12 +82,8 @@ rule aggregate:
     log:
         results("logs/aggregate/{stream}-{aggregation}-{split}.log"),
     params:
-        average=lambda wildcards: CHALLENGE.streams[
-            wildcards.stream
-        ].aggregation.average,
-        model=lambda wildcards, input: (
-            f"--model {shlex.quote(str(input.model))}" if input.model else ""
-        ),
+        average=lambda wildcards: CHALLENGE.streams[wildcards.stream].aggregation.average,
+        model=lambda wildcards, input: (f"--model {shlex.quote(str(input.model))}" if input.model else ""),
     shell:
         "python -m lgdnet aggregate {input.features:q} --method {wildcards.aggregation}"
         " --average {params.average} {params.model} --manifest {input.manifest:q}"
@@ -112,9 +102,7 @@ rule fit_joint:
         results("benchmarks/fit_joint/{joint}.tsv")
     threads: 2
     params:
-        settings=lambda wildcards: lgdnet.settings.changed(
-            CHALLENGE.joint[wildcards.joint]
-        ),
+        settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.joint[wildcards.joint]),
     shell:
         "python -m lgdnet fit-aggregator {input.features:q} --method multi_stream_tcp"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
@@ -145,9 +133,7 @@ rule import_scores:
     log:
         results("logs/import_scores/{outside}-{split}.log"),
     params:
-        settings=lambda wildcards: lgdnet.settings.changed(
-            CHALLENGE.outside[wildcards.outside].reading
-        ),
+        settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.outside[wildcards.outside].reading),
         lists=import_options,
     shell:
         "python -m lgdnet import-scores {input.scores:q} {params.lists} --class-order {input.order:q}"

@@ -9,6 +9,8 @@ rule train:
         classes=results("manifest/classes.txt"),
         init=init_of,
         weights=pretrained,
+        stored=stored_split("train"),
+        stored_validation=stored_split(CHALLENGE.evaluate.split),
     output:
         # Checkpoints lie beside it, undeclared: Snakemake deletes the declared outputs of a failed job.
         model=results("streams/{stream}/model.safetensors"),
@@ -21,9 +23,12 @@ rule train:
         settings=train_settings,
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+        stored=lambda wildcards, input: options("--stored", input.stored),
+        stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
+        " {params.stored} {params.stored_validation}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -31,6 +36,7 @@ rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/{split}.csv"),
+        stored=stored_shard,
     output:
         features=results("streams/{stream}/features/{split}/{shard}.h5"),
     log:
@@ -42,9 +48,11 @@ rule dump:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
+        stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
+        " {params.stored}"
         " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
 
 
