@@ -75,20 +75,11 @@ def manifest(
     from lgdnet.settings import DatasetSettings, ManifestSettings, parse
     from lgdnet.stages import manifest as stage
 
-    wanted, checks = parse(DatasetSettings, dataset), parse(ManifestSettings, settings)
     stage.run(
-        dataset=wanted.format,
-        video_root=data_root / wanted.video_root,
-        annotations={str(split): data_root / path for split, path in wanted.annotations.items()},
-        classes=data_root / wanted.classes if wanted.classes else None,
-        splits={str(ours): theirs for ours, theirs in wanted.splits.items()},
-        select=wanted.select,
-        ignore_columns=wanted.ignore_columns,
-        out_dir=out,
-        min_frames=checks.min_frames,
-        probe_timeout_sec=checks.probe_timeout_sec,
-        max_rejected_share=checks.max_rejected,
-        allow_duplicates=checks.allow_duplicates,
+        parse(DatasetSettings, dataset),
+        parse(ManifestSettings, settings),
+        data_root,
+        out,
         num_workers=threads,
     )
     wrote(out)

@@ -29,7 +29,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """A row with its numbers, as fractions. `cost`: parameters, gflops_per_clip, gpu_hours where known."""
+    """A row with its numbers, as fractions, and its figures per class.
+
+    `top1_interval` and `top5_interval` are 95 % bootstrap intervals over videos. `calibration` is the expected
+    calibration error. `cost`: parameters, gflops_per_clip, gpu_hours where known.
+    """
 
     row: Row
     top1: float
@@ -38,6 +42,13 @@ class Result:
     mean_class: float
     num_videos: int
     num_missing: int
+    top1_interval: tuple[float, float]
+    top5_interval: tuple[float, float]
+    calibration: float
+    class_counts: np.ndarray  # (K,) videos
+    class_top1: np.ndarray  # (K,)
+    class_top5: np.ndarray  # (K,)
+    confusion: np.ndarray  # (K, K) counts, rows true
     settings_digest: str = ""
     code_version: str = ""
     cost: Mapping[str, float] = field(default_factory=dict)
@@ -50,26 +61,38 @@ def measure(
     present: np.ndarray,
     *,
     num_rejected: int = 0,
+    is_log: bool = False,
     settings_digest: str = "",
     code_version: str = "",
     cost: Mapping[str, float] | None = None,
 ) -> Result:
-    """The numbers of one row from (N, K) scores, (N,) labels and (N,) present.
+    """The numbers of one row from (N, K) scores, (N,) labels and (N,) present. `is_log`: they are logits.
 
     `num_rejected` videos of the split could not be read at all: they are in no manifest, and wrong like every
-    missing video. Their classes are unknown here, so mean class accuracy leaves them out.
+    missing video. Their classes are unknown here, so figures by class leave them out.
     """
+    K = scores.shape[1]
     ranks = metrics.label_ranks(scores, labels, present)
-    num_videos = len(labels) + num_rejected
-    top1, top5 = (float((ranks < k).sum()) / max(num_videos, 1) for k in (1, 5))
+    hits = np.column_stack([ranks < 1, ranks < 5])  # (N, 2)
+    of_all = np.concatenate([hits, np.zeros((num_rejected, 2), bool)])
+    top1, top5 = of_all.mean(axis=0) if len(of_all) else (np.nan, np.nan)
+    low, high = metrics.bootstrap_interval(of_all, np.random.default_rng(0))
+    probabilities = metrics.softmax(scores) if is_log else scores
     return Result(
         row=row,
-        top1=top1,
-        top5=top5,
-        avg_error=1 - (top1 + top5) / 2,
+        top1=float(top1),
+        top5=float(top5),
+        avg_error=float(1 - (top1 + top5) / 2),
         mean_class=metrics.mean_class_accuracy(scores, labels, present),
-        num_videos=num_videos,
+        num_videos=len(of_all),
         num_missing=int((~present).sum()) + num_rejected,
+        top1_interval=(float(low[0]), float(high[0])),
+        top5_interval=(float(low[1]), float(high[1])),
+        calibration=metrics.expected_calibration_error(probabilities, labels, present),
+        class_counts=np.bincount(labels, minlength=K),
+        class_top1=metrics.per_class_accuracy(hits[:, 0], labels, K),
+        class_top5=metrics.per_class_accuracy(hits[:, 1], labels, K),
+        confusion=metrics.confusion(metrics.predictions(scores, present), labels, K),
         settings_digest=settings_digest,
         code_version=code_version,
         cost=cost or {},
@@ -94,13 +117,17 @@ def rows_from_json(text: str) -> list[Row]:
         raise InputError(f"--rows: not a JSON list of rows ({error}): {text!r}") from None
 
 
-def printed(path: Path) -> str:
-    """A leaderboard file as a table for the terminal: what identifies a row, and its figures."""
+def printed(path: Path, *, markdown: bool = False) -> str:
+    """A leaderboard file as a table for the terminal, or as Markdown: what identifies a row, and its figures."""
     try:
         lines = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such leaderboard. `snakemake leaderboard` makes it.") from None
-    return lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]].to_string(index=False)
+    shown = lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]]
+    if not markdown:
+        return shown.to_string(index=False)
+    cells = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
 def _line(result: Result) -> dict[str, str]:
@@ -112,8 +139,11 @@ def _line(result: Result) -> dict[str, str]:
         "Aggregation": result.row.aggregation,
         "Top1": percent(result.top1),
         "Top5": percent(result.top5),
+        "top1_interval": interval(result.top1_interval),
+        "top5_interval": interval(result.top5_interval),
         "avg_error": percent(result.avg_error),
         "mean_class": percent(result.mean_class),
+        "calibration_error": percent(result.calibration),
         "videos": str(result.num_videos),
         "missing": str(result.num_missing),
         "parameters": f"{cost['parameters']:.0f}" if "parameters" in cost else "",
@@ -128,3 +158,35 @@ def _line(result: Result) -> dict[str, str]:
 def percent(fraction: float) -> str:
     """`0.7059 -> 70.6`; empty where there is no number."""
     return "" if np.isnan(fraction) else f"{100 * fraction:.1f}"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """`67.2-73.9`"""
+    return f"{percent(bounds[0])}-{percent(bounds[1])}"
+
+
+def write_per_class(path: Path, results: Sequence[Result], classes: Sequence[str]) -> None:
+    """One line per row and class: videos, top-1, top-5 in percent."""
+    lines = [
+        {"row": r.row.name, "class": name, "videos": int(n), "Top1": percent(top1), "Top5": percent(top5)}
+        for r in results
+        for name, n, top1, top5 in zip(classes, r.class_counts, r.class_top1, r.class_top5, strict=True)
+    ]
+    columns = ["row", "class", "videos", "Top1", "Top5"]
+    write_text(path, pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n"))
+
+
+def write_confusions(
+    path: Path, results: Sequence[Result], classes: Sequence[str], *, at_most: int = 100
+) -> None:
+    """The most frequent mistakes of each row: true class, predicted class, count, share of the true class."""
+    lines = []
+    for result in results:
+        mistakes = result.confusion * (1 - np.eye(len(classes), dtype=int))
+        order = np.argsort(-mistakes, axis=None, kind="stable")[:at_most]
+        for true, predicted in zip(*np.unravel_index(order, mistakes.shape), strict=True):
+            if count := int(mistakes[true, predicted]):
+                share = percent(count / int(result.class_counts[true]))
+                lines.append([result.row.name, classes[true], classes[predicted], count, share])
+    columns = ["row", "class", "predicted", "videos", "percent_of_class"]
+    write_text(path, pd.DataFrame(lines, columns=columns).to_csv(index=False, lineterminator="\n"))

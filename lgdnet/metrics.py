@@ -64,6 +64,13 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray, present: np.ndar
     return float(np.nanmean(accuracy)) if len(labels) else float("nan")
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, float32, without overflow."""
+    logits = np.asarray(logits, np.float32)
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exp / exp.sum(axis=-1, keepdims=True)
+
+
 def predictions(scores: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
     """Best class of each video, -1 where it is missing: (N, K) -> (N,)."""
     best = top_classes(scores, 1)[:, 0]

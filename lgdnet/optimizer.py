@@ -126,9 +126,10 @@ def set_batch_norm(model: nn.Module, mode: BatchNormMode) -> None:
     layer learning, as the author's recipe for long clips does: the input's statistics are all that changes.
     """
     layers = [module for module in model.modules() if isinstance(module, BatchNorm)]
-    frozen = {"train": [], "synchronised": [], "frozen": layers, "frozen-but-first": layers[1:]}[mode]
-    for layer in frozen:
-        layer.eval().requires_grad_(False)
+    num_learning = {"frozen": 0, "frozen-but-first": 1}.get(mode, len(layers))
+    for index, layer in enumerate(layers):
+        learns = index < num_learning
+        layer.train(learns).requires_grad_(learns)
 
 
 def moving_buffers(model: nn.Module) -> list[Tensor]:

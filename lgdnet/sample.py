@@ -35,7 +35,7 @@ class Kind:
 
 CLASSES: dict[str, Kind] = {
     "disc drifting": Kind("disc", "drift", "hum"),
-    "square drifting": Kind("square", "drift", "hum"),
+    "stripes drifting": Kind("stripes", "drift", "hum"),
     "triangle going left": Kind("triangle", "left", "hum"),
     "triangle going right": Kind("triangle", "right", "hum"),
     "cross spinning": Kind("cross", "spin", "hum"),
@@ -118,7 +118,6 @@ def background(generator: Generator) -> np.ndarray:
 def outline(shape: str, pose: Pose) -> np.ndarray:
     """Corners of a polygonal shape in pixels of a frame four times as large: (corners, 2) int32."""
     unit = {
-        "square": [(-1, -1), (1, -1), (1, 1), (-1, 1)],
         "triangle": [(0, -1.2), (1.05, 0.6), (-1.05, 0.6)],
         "cross": [(-0.3, -1.2), (0.3, -1.2), (0.3, -0.3), (1.2, -0.3), (1.2, 0.3), (0.3, 0.3),
                   (0.3, 1.2), (-0.3, 1.2), (-0.3, 0.3), (-1.2, 0.3), (-1.2, -0.3), (-0.3, -0.3)],
@@ -130,6 +129,13 @@ def outline(shape: str, pose: Pose) -> np.ndarray:
     return np.round(corners * HEIGHT * 4).astype(np.int32)
 
 
+def stripes(pose: Pose) -> np.ndarray:
+    """Bars across the whole enlarged frame, three to an object, turned with it: (4H, 4W) uint8, 0 or 255"""
+    y, x = np.mgrid[: HEIGHT * 4, : WIDTH * 4] / (HEIGHT * 4)
+    across = (x - pose.x) * np.cos(pose.angle) + (y - pose.y) * np.sin(pose.angle)
+    return np.where(np.cos(3 * np.pi * across / pose.size) > 0, 255, 0).astype(np.uint8)
+
+
 def draw(shape: str, pose: Pose, canvas: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
     """The shape on a copy of `canvas`, smoothed: (H, W, 3) uint8."""
     mask = np.zeros((HEIGHT * 4, WIDTH * 4), np.uint8)
@@ -137,6 +143,9 @@ def draw(shape: str, pose: Pose, canvas: np.ndarray, colour: tuple[int, ...]) ->
     radius = round(pose.size * HEIGHT * 4)
     if shape == "disc":
         cv2.circle(mask, centre, radius, 255, -1)
+    elif shape == "stripes":
+        cv2.circle(mask, centre, radius, 255, -1)
+        mask &= stripes(pose)
     elif shape == "ring":
         cv2.circle(mask, centre, radius, 255, max(radius // 3, 1))
     else:

@@ -65,20 +65,13 @@ def average_decay(step: int, decay: float) -> float:
     return min(decay, (1 + step) / (10 + step))
 
 
-def last_steps(lengths: Sequence[tuple[int, float]], *, num_steps: int) -> list[tuple[int, int]]:
-    """Progressive clips: `(clip_length, epochs)` to `(clip_length, step at which it ends)`.
+def last_steps(epochs: Sequence[float], *, num_steps: int) -> list[int]:
+    """Step at which each part of a run ends, when its parts share `num_steps` in proportion to their `epochs`.
 
-    The last entry ends at `num_steps` exactly, whatever the rounding before it. An entry too short for one
-    step is left out. Errors: ValueError without lengths.
+    The last part ends at `num_steps` exactly, whatever the rounding before it.
     """
-    if not lengths:
-        raise ValueError("no clip lengths")
-    total = sum(epochs for _, epochs in lengths)
-    ends, done, previous = [], 0.0, 0
-    for clip_length, epochs in lengths:
-        done += epochs
-        end = round(num_steps * done / total)
-        if end > previous:
-            ends.append((clip_length, end))
-        previous = end
-    return ends
+    total, done, ends = math.fsum(epochs), 0.0, []
+    for share in epochs:
+        done += share
+        ends.append(round(num_steps * done / total))
+    return [*ends[:-1], num_steps]

@@ -50,6 +50,7 @@ def network_of(settings: StreamSettings, num_classes: int) -> TwoPathNetwork:
         head=settings.head,
         width=settings.width,
         dropout=settings.train.dropout,
+        checkpointing=settings.train.activation_checkpointing,
     )
 
 

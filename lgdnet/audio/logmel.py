@@ -17,19 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lgdnet.audio.reading import SAMPLE_RATE
+from lgdnet.audio.grid import HOP_SAMPLES, NUM_MELS, POWER_FLOOR, SAMPLE_RATE
 
 WINDOW_SAMPLES = 400  # 25 ms
-HOP_SAMPLES = 160  # 10 ms
 FFT_SAMPLES = 512
-NUM_MELS = 128
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7800.0
-FRAMES_PER_SEC = SAMPLE_RATE / HOP_SAMPLES
-
-# Rounding to 16 bit is white noise of about 4e-10 per mel bin; a floor 250 times higher turns it into 0.004
-# (0.05 at most) after the logarithm, so that silence stays one number. A whisper has 1e-6. Our choice.
-POWER_FLOOR = 1e-7
-LOG_FLOOR = float(np.log(np.float32(POWER_FLOOR)))  # the value of digital silence
 
 
 @cache

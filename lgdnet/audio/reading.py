@@ -19,9 +19,9 @@ from av.container import InputContainer
 from av.frame import Frame
 from av.stream import Disposition
 
+from lgdnet.audio.grid import SAMPLE_RATE
 from lgdnet.errors import InputError
 
-SAMPLE_RATE = 16_000  # samples per second of everything behind this module
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 SILENCE_PEAK = (
     1e-4  # -80 dB of full scale, about three steps of 16 bit: below it lies rounding, not sound. Our choice
@@ -179,6 +179,9 @@ class Sound:
         self, container: InputContainer, sound: AudioStream, pictures: VideoStream
     ) -> Iterator[AudioFrame]:
         looked_at = 0
+        if container.format.name == "avi" and pictures.start_time is not None:
+            # AVI has no time stamps, only an order; those that FFmpeg makes up run late by the reordering delay.
+            self._first_picture_sec = float(pictures.start_time * (pictures.time_base or 0))
         for packet in _packets(container, sound, pictures):
             if packet.stream is sound:
                 yield from self._decode(packet)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lgdnet.audio.logmel import FRAMES_PER_SEC, LOG_FLOOR
+from lgdnet.audio.grid import FRAMES_PER_SEC, LOG_FLOOR
 from lgdnet.clips import clip_starts
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lgdnet.artefact import write_json
-from lgdnet.audio.logmel import NUM_MELS
+from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.reading import AudioError
 from lgdnet.audio.storage import sums_of
 

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from lgdnet.artefact import atomic
-from lgdnet.audio.logmel import NUM_MELS
+from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.reading import AudioError, SoundFacts
 
 FORMAT = "lgdnet-mel-1"

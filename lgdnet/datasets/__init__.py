@@ -11,20 +11,19 @@ from pathlib import Path
 import pandas as pd
 
 from lgdnet.datasets import folders, hmdb51, kinetics, lists, plain, ucf101
-from lgdnet.datasets.rows import AnnotationError
+from lgdnet.datasets.rows import AnnotationError, Annotations
 
-__all__ = ["DATASETS", "AnnotationError", "Dataset"]
+__all__ = ["DATASETS", "AnnotationError", "Annotations", "Dataset"]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """`read(annotations, split, video_root, classes)` -> rows; `classes_beside(annotations)` -> the list that
-    belongs to them.
+    """`read` gives the rows of one split; `classes_beside` the class list that lies beside a file.
 
     `ids_are_names`: a row has no path; its file is found under the video root by its name.
     """
 
-    read: Callable[[Path, str, Path, list[str] | None], pd.DataFrame]
+    read: Callable[[Annotations], pd.DataFrame]
     classes_beside: Callable[[Path], list[str] | None] = lambda annotations: None
     ids_are_names: bool = False
 

@@ -1,33 +1,30 @@
-"""One folder per class: `{annotations}/{class}/any/depth/video.mp4`, all under the video root.
-
-In the config the annotation of a split is its folder, relative to the video root (`train`), or absolute.
+"""One folder per class: the annotation of a split is a folder `train/{class}/any/depth/video.mp4` under the
+video root.
 """
-
-from pathlib import Path
 
 import pandas as pd
 
-from lgdnet.datasets.rows import AnnotationError, rows
+from lgdnet.datasets.rows import AnnotationError, Annotations, rows
 from lgdnet.datasets.videos import list_videos
 
 
-def read(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read(annotations: Annotations) -> pd.DataFrame:
     """Rows of one split; an id is the path without its suffix, so that equal names do not clash."""
-    folder = annotations if annotations.is_absolute() else video_root / annotations
+    root, folder = annotations.video_root, annotations.path
     if not folder.is_dir():
         raise AnnotationError(
-            f"{folder}: no such folder for split {split!r}. Correct dataset.annotations in the config."
+            f"{folder}: no such folder for split {annotations.split!r}. Correct dataset.annotations."
         )
-    if not folder.resolve().is_relative_to(video_root.resolve()):
+    if not folder.resolve().is_relative_to(root.resolve()):
         raise AnnotationError(
-            f"{folder}: lies outside the video root {video_root}. Choose a video root above it."
+            f"{folder}: lies outside the video root {root}. Set dataset.video_root above it."
         )
-    prefix = folder.resolve().relative_to(video_root.resolve()).as_posix()
-    paths = [p for p in list_videos(folder) if "/" in p]  # files beside the class folders have no class
+    prefix = folder.resolve().relative_to(root.resolve()).as_posix()
+    paths = [path for path in list_videos(folder) if "/" in path]  # a file beside the folders has no class
     if not paths:
         raise AnnotationError(
             f"{folder}: no class folder with videos. Expected {folder}/<class>/<video>.mp4."
         )
-    full = pd.Series(paths if prefix == "." else [f"{prefix}/{p}" for p in paths])
+    full = pd.Series(paths if prefix == "." else [f"{prefix}/{path}" for path in paths])
     ids = full.str.replace(r"\.[^./]*$", "", regex=True)
-    return rows(ids, full, pd.Series([p.split("/", 1)[0] for p in paths]), range(1, len(paths) + 1))
+    return rows(ids, full, [path.split("/", 1)[0] for path in paths], range(1, len(paths) + 1))

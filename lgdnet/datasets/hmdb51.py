@@ -1,42 +1,39 @@
 """HMDB51's official splits: a folder of `<class>_test_split<fold>.txt` with lines `video.avi 0|1|2`.
 
-1 is training, 2 is test, 0 is not used. In the config the annotation of a split is `<folder>/split<fold>`,
-e.g. `testTrainMulti_7030_splits/split1`: one path that holds the fold.
+1 is training, 2 is test, 0 is not used. The annotation of every split is that folder.
 """
 
-import re
 from pathlib import Path
 
 import pandas as pd
 
-from lgdnet.datasets.rows import AnnotationError, lines_of, rows, without_suffix
+from lgdnet.datasets.rows import AnnotationError, Annotations, lines_of, rows, without_suffix
 
 CODE = {"train": "1", "validation": "2", "test": "2"}
 
 
-def read(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read(annotations: Annotations) -> pd.DataFrame:
     """Rows of one split of one fold; the id is the file's name."""
-    if split not in CODE:
-        raise AnnotationError(f"{annotations}: HMDB51 has no split {split!r}. Known: {', '.join(CODE)}.")
-    parts = [read_class(path, label, CODE[split]) for label, path in class_files(annotations).items()]
+    path, code = annotations.path, CODE.get(annotations.split)
+    if code is None:
+        raise AnnotationError(
+            f"{path}: HMDB51 has no split {annotations.split!r}. Known: {', '.join(CODE)}. "
+            "Correct dataset.annotations."
+        )
+    files = class_files(path, annotations.fold)
+    if not files:
+        raise AnnotationError(
+            f"{path}: no such annotation file as <class>_test_split{annotations.fold}.txt. "
+            "Unpack test_train_splits.rar there, or correct dataset.fold (1 to 3)."
+        )
+    parts = [read_class(file, label, code) for label, file in files.items()]
     return pd.concat(parts, ignore_index=True)
 
 
-def class_files(annotations: Path) -> dict[str, Path]:
-    """The file of every class for the fold that `<folder>/split<fold>` names."""
-    fold = re.fullmatch(r"split(\d+)", annotations.name)
-    if fold is None:
-        raise AnnotationError(
-            f"{annotations}: must end in split1, split2 or split3. Correct dataset.annotations."
-        )
-    suffix = f"_test_split{fold[1]}.txt"
-    files = {path.name.removesuffix(suffix): path for path in sorted(annotations.parent.glob(f"*{suffix}"))}
-    if not files:
-        raise AnnotationError(
-            f"{annotations.parent}: no such annotation file as <class>{suffix}. Unpack "
-            "test_train_splits.rar there."
-        )
-    return files
+def class_files(folder: Path, fold: int) -> dict[str, Path]:
+    """The file of every class for one fold, in alphabetical order."""
+    suffix = f"_test_split{fold}.txt"
+    return {path.name.removesuffix(suffix): path for path in sorted(folder.glob(f"*{suffix}"))}
 
 
 def read_class(path: Path, label: str, code: str) -> pd.DataFrame:
@@ -58,4 +55,4 @@ def read_class(path: Path, label: str, code: str) -> pd.DataFrame:
 
 def classes_beside(annotations: Path) -> list[str] | None:
     """The names of the class files, in alphabetical order."""
-    return list(class_files(annotations))
+    return list(class_files(annotations, 1)) or None

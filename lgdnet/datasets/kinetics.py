@@ -10,29 +10,30 @@ from typing import Any
 
 import pandas as pd
 
-from lgdnet.datasets.rows import AnnotationError, check_columns, check_file, only_split, rows
+from lgdnet.datasets.rows import AnnotationError, Annotations, check_columns, check_file, only_split, rows
 from lgdnet.datasets.rows import read_csv as read_table
 
 NUMBER = r"-?\d+(?:\.\d*)?"
 
 
-def read_csv(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read_csv(annotations: Annotations) -> pd.DataFrame:
     """Rows of one split of `label,youtube_id,time_start,time_end,split`, also with `is_cc` or without
     `label`.
     """
-    table = read_table(annotations)
+    path = annotations.path
+    table = read_table(path)
     check_columns(
-        annotations,
+        path,
         table,
         required=("youtube_id", "time_start", "time_end"),
         optional=("label", "split", "is_cc"),
     )
-    table = only_split(annotations, table, split)
+    table = only_split(annotations, table)
     for column in ("time_start", "time_end"):
         bad = table[~table[column].str.fullmatch(NUMBER)]
         if len(bad):
             raise AnnotationError(
-                f"{annotations}: row {bad['row'].iloc[0]}: {column} is {bad[column].iloc[0]!r}, "
+                f"{path}: row {bad['row'].iloc[0]}: {column} is {bad[column].iloc[0]!r}, "
                 "not a number of seconds. Correct the row."
             )
     start, end = (
@@ -42,23 +43,24 @@ def read_csv(annotations: Path, split: str, video_root: Path, classes: list[str]
     return rows(table["youtube_id"] + "_" + start + "_" + end, [""] * len(table), label, table["row"])
 
 
-def read_json(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read_json(annotations: Annotations) -> pd.DataFrame:
     """Rows of one split of `{"<youtube id>": {"annotations": {"label", "segment"}, "subset", ...}}`."""
-    check_file(annotations)
+    path = annotations.path
+    check_file(path)
     try:
-        entries = json.loads(annotations.read_text(encoding="utf-8-sig"))
+        entries = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise AnnotationError(f"{annotations}: not JSON ({error}). Download it again.") from None
+        raise AnnotationError(f"{path}: not JSON ({error}). Download it again.") from None
     if not isinstance(entries, dict):
-        raise AnnotationError(f"{annotations}: not an object of youtube ids. Download it again.")
-    table = pd.DataFrame([json_row(annotations, i, *item) for i, item in enumerate(entries.items(), 1)])
+        raise AnnotationError(f"{path}: not an object of youtube ids. Download it again.")
+    table = pd.DataFrame([json_row(path, i, *item) for i, item in enumerate(entries.items(), 1)])
     if table.empty:
-        raise AnnotationError(f"{annotations}: no video in it. Download it again.")
-    table = only_split(annotations, table, split)
+        raise AnnotationError(f"{path}: no video in it. Download it again.")
+    table = only_split(annotations, table)
     return rows(table["video_id"], [""] * len(table), table["label"], table["row"])
 
 
-def json_row(annotations: Path, row: int, youtube_id: str, entry: Any) -> dict[str, Any]:
+def json_row(path: Path, row: int, youtube_id: str, entry: Any) -> dict[str, Any]:
     """One entry; the segment may stand within `annotations` or beside it, the label may be absent."""
     try:
         inner = entry.get("annotations", {})
@@ -67,6 +69,6 @@ def json_row(annotations: Path, row: int, youtube_id: str, entry: Any) -> dict[s
         return {"video_id": video_id, "label": inner.get("label", ""), "split": entry["subset"], "row": row}
     except (KeyError, TypeError, ValueError, AttributeError):
         raise AnnotationError(
-            f"{annotations}: row {row}: entry {youtube_id!r} has no segment of two times or no subset. "
+            f"{path}: row {row}: entry {youtube_id!r} has no segment of two times or no subset. "
             "Correct the entry."
         ) from None

@@ -9,40 +9,36 @@ from pathlib import Path
 
 import pandas as pd
 
-from lgdnet.datasets.rows import AnnotationError, lines_of, rows, without_suffix
+from lgdnet.datasets.rows import AnnotationError, Annotations, lines_of, rows, without_suffix
 from lgdnet.manifest import read_classes
 
 
-def read_mmaction2(
-    annotations: Path, split: str, video_root: Path, classes: list[str] | None
-) -> pd.DataFrame:
+def read_mmaction2(annotations: Annotations) -> pd.DataFrame:
     """`some/video.mp4 3`, or `some/video.mp4` where unlabelled."""
-    return read_list(annotations, r"^(?P<path>.+?)(?:\s+(?P<label>\d+))?$", "path label", classes)
+    return read_list(annotations, r"^(?P<path>.+?)(?:\s+(?P<label>\d+))?$", "path label")
 
 
-def read_tsn(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
-    """`some/video.mp4 300 3`; a folder of frames is a path without suffix, which is found to be no video
-    later.
-    """
-    return read_list(annotations, r"^(?P<path>.+?)\s+\d+\s+(?P<label>\d+)$", "path num_frames label", classes)
+def read_tsn(annotations: Annotations) -> pd.DataFrame:
+    """`some/video.mp4 300 3`. A folder of frames is found to be no video later."""
+    return read_list(annotations, r"^(?P<path>.+?)\s+\d+\s+(?P<label>\d+)$", "path num_frames label")
 
 
-def read_coviar(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read_coviar(annotations: Annotations) -> pd.DataFrame:
     """`0 3 some/video.mp4`, as compressed-video work lists HMDB51 and UCF101."""
-    return read_list(annotations, r"^\d+\s+(?P<label>\d+)\s+(?P<path>.+)$", "index label path", classes)
+    return read_list(annotations, r"^\d+\s+(?P<label>\d+)\s+(?P<path>.+)$", "index label path")
 
 
-def read_list(annotations: Path, pattern: str, form: str, classes: list[str] | None) -> pd.DataFrame:
+def read_list(annotations: Annotations, pattern: str, form: str) -> pd.DataFrame:
     """Lines of one form; the id is the path without its suffix."""
-    lines = lines_of(annotations)
+    lines = lines_of(annotations.path)
     parts = lines["text"].str.extract(pattern)
     bad = lines[parts["path"].isna()]
     if len(bad):
         raise AnnotationError(
-            f"{annotations}: row {bad['row'].iloc[0]}: {bad['text'].iloc[0]!r} is not `{form}`. Correct "
-            "the line."
+            f"{annotations.path}: row {bad['row'].iloc[0]}: {bad['text'].iloc[0]!r} is not `{form}`. "
+            "Correct the line."
         )
-    label = names_of(annotations, lines, parts["label"], classes)
+    label = names_of(annotations.path, lines, parts["label"], annotations.classes)
     return rows(without_suffix(parts["path"]), parts["path"], label, lines["row"])
 
 

@@ -1,5 +1,6 @@
 """What every annotation reader gives back, and the checks they share."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,20 @@ SPLIT_NAMES = {
 
 class AnnotationError(InputError):
     """An annotation file that is missing or says something impossible."""
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """What a reader is asked for: one split of one annotation file."""
+
+    path: Path
+    split: str
+    video_root: Path
+    classes: list[str] | None = None  # the class list, where one is known beforehand
+    split_name: str | None = None  # what the file calls the split, where it uses a name of its own
+    fold: int = 1  # of the official folds, where one file or folder holds all of them
+    select: str | None = None  # a pattern of paths, `birds/*.mp4`; only plain CSV
+    ignore_columns: tuple[str, ...] = ()  # only plain CSV
 
 
 def check_file(path: Path) -> None:
@@ -72,17 +87,19 @@ def check_columns(
             raise AnnotationError(f"{path}: row 1: column {name!r} is missing. Known columns: {known}.")
 
 
-def only_split(path: Path, table: pd.DataFrame, split: str) -> pd.DataFrame:
+def only_split(annotations: Annotations, table: pd.DataFrame) -> pd.DataFrame:
     """Rows whose column `split` names this split, where there is such a column."""
     if "split" not in table.columns:
         return table
+    split = annotations.split
+    known = {annotations.split_name.lower()} if annotations.split_name else SPLIT_NAMES.get(split, {split})
     names = table["split"].str.strip().str.lower()
-    chosen = table[names.isin(SPLIT_NAMES.get(split, set()) | {split.lower()})]
+    chosen = table[names.isin(known)]
     if chosen.empty:
         found = ", ".join(sorted(set(names))[:6])
         raise AnnotationError(
-            f"{path}: no row is of split {split!r}; its column 'split' has: {found}. "
-            "Name the file under its own split in dataset.annotations."
+            f"{annotations.path}: no row is of split {split!r}; its column 'split' has: {found}. "
+            "Say in dataset.splits what the file calls it, or correct dataset.annotations."
         )
     return chosen
 

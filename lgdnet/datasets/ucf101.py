@@ -1,30 +1,28 @@
-"""UCF101's official splits: `trainlist01.txt` (`Class/v_Class_g01_c01.avi 1`), `testlist01.txt` (without the
-number).
+"""UCF101's official splits: `trainlist01.txt`, with lines `Class/v_Class_g01_c01.avi 1`, and `testlist01.txt`.
 
-The class is the folder in the path; the numbers must agree with `classInd.txt` beside the lists.
+Test lists have no numbers. The class is the folder in the path; the numbers must agree with `classInd.txt` beside the lists.
 """
 
 from pathlib import Path
 
 import pandas as pd
 
-from lgdnet.datasets.rows import AnnotationError, lines_of, name_of, rows
+from lgdnet.datasets.rows import AnnotationError, Annotations, lines_of, name_of, rows
 from lgdnet.manifest import read_classes
 
 
-def read(annotations: Path, split: str, video_root: Path, classes: list[str] | None) -> pd.DataFrame:
+def read(annotations: Annotations) -> pd.DataFrame:
     """Rows of one list; the id is the file's name."""
-    lines = lines_of(annotations)
+    lines = lines_of(annotations.path)
     parts = lines["text"].str.extract(r"^(?P<path>(?P<label>[^/]+)/\S+)(?:\s+(?P<number>\d+))?$")
     bad = lines[parts["path"].isna()]
     if len(bad):
         raise AnnotationError(
-            f"{annotations}: row {bad['row'].iloc[0]}: {bad['text'].iloc[0]!r} is not `Class/video.avi "
-            "[number]`. "
-            "Use the official list."
+            f"{annotations.path}: row {bad['row'].iloc[0]}: {bad['text'].iloc[0]!r} is not "
+            "`Class/video.avi [number]`. Use the official list."
         )
-    if classes is not None:
-        check_numbers(annotations, lines, parts, classes)
+    if annotations.classes is not None:
+        check_numbers(annotations.path, lines, parts, annotations.classes)
     return rows(name_of(parts["path"]), parts["path"], parts["label"], lines["row"])
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lgdnet.audio.logmel import FRAMES_PER_SEC
+from lgdnet.audio.grid import FRAMES_PER_SEC
 from lgdnet.audio.segments import cut_segment, segment_places
 from lgdnet.audio.statistics import MelStatistics
 from lgdnet.audio.storage import MelStore
@@ -54,7 +54,7 @@ class AudioSource:
         segment_frames: int,
         clip_length: int,
         frame_stride: int = 1,
-        rows: Sequence[int] | None = None,
+        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         self.manifest = manifest
         self.store = store
@@ -104,7 +104,7 @@ class AudioSource:
         where, facts = int(self._row[row]), self.store.facts(self.video_ids[row])
         return segment_places(
             num_video_frames=int(self.manifest.num_frames[where]),
-            fps=float(self.manifest.table["fps"].iat[where]),
+            fps=float(self.manifest.table["fps"].to_numpy(np.float64)[where]),
             num_mel_frames=self.store.num_frames(self.video_ids[row]),
             start_sec=facts.start_sec,
             num_clips=num_clips,

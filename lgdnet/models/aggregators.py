@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from lgdnet.metrics import softmax
+
 Pooled = Literal["scores", "logits"]
 
 
@@ -17,16 +19,10 @@ def average_pool(logits: np.ndarray, *, of: Pooled = "scores") -> np.ndarray:
     features and classifying once is the same as `logits` for every linear classifier.
     """
     if of == "logits":
-        return _softmax(logits.mean(axis=1))
-    return _softmax(logits).mean(axis=1)
+        return softmax(logits.mean(axis=1))
+    return softmax(logits).mean(axis=1)
 
 
 def max_pool(logits: np.ndarray) -> np.ndarray:
     """Control: the best moment of each class decides. (N, V, K) logits -> (N, K) scores."""
-    return _softmax(logits.max(axis=1))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    logits = np.asarray(logits, np.float32)
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
+    return softmax(logits.max(axis=1))

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from lgdnet.artefact import atomic
+from lgdnet.metrics import softmax
 from lgdnet.scores.errors import ScoresError, check_classes, check_finite, check_unique, some
 
 FORMAT = "lgdnet-scores-1"
@@ -39,13 +40,6 @@ class Scores:
     def probabilities(self) -> np.ndarray:
         """(N, K) rows that sum to 1, whatever the kind."""
         return self.scores if self.kind == "scores" else softmax(self.scores)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, float32, without overflow."""
-    logits = np.asarray(logits, np.float32)
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
 
 
 def write_scores(

@@ -10,12 +10,15 @@ from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
 from lgdnet.settings.tree import (
     TRAIN_KEYS,
+    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
     EvaluateSettings,
+    LengthSettings,
     ManifestSettings,
+    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -24,6 +27,7 @@ from lgdnet.settings.tree import (
 
 __all__ = [
     "TRAIN_KEYS",
+    "AudioSettings",
     "AugmentSettings",
     "Challenge",
     "DatasetSettings",
@@ -31,7 +35,9 @@ __all__ = [
     "EvaluateSettings",
     "FlowSettings",
     "LeaderboardRow",
+    "LengthSettings",
     "ManifestSettings",
+    "NoiseSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",

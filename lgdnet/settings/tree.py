@@ -8,24 +8,36 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
 from lgdnet.settings.flow import FlowSettings
 
+BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
+
 
 class DatasetSettings(Settings):
     """Which videos, and what they show."""
 
-    format: Literal["kinetics-csv", "csv", "folders"] = "kinetics-csv"
-    """How the annotations are written."""
+    format: Literal[
+        "kinetics-csv", "kinetics-json", "ucf101", "hmdb51", "mmaction2", "tsn", "coviar", "csv", "folders"
+    ] = "kinetics-csv"
+    """How the annotations are written (docs/media.md)."""
     video_root: Path = Path("videos")
     """Folder of the video files; relative to `data_root`."""
     annotations: dict[Split, Path] = {}
-    """Annotation file of each split; relative to `data_root`. The test split may be without labels."""
+    """Annotation file (format `folders` and `hmdb51`: folder) of each split; relative to `data_root`. The test
+    split may be without labels. `{fold}` stands for the number of the fold."""
+    fold: PositiveInt = 1
+    """Which of the official folds of UCF101 (`trainlist0{fold}.txt`) and HMDB51."""
     classes: Path | None = None
-    """Class list, one name per line in index order; without it, the sorted labels of the training split."""
+    """Class list, one name per line in index order; without it, the list that lies beside the annotations
+    of UCF101 and HMDB51, else the sorted labels of the training split."""
     splits: dict[Split, str] = {}
     """What the annotation file calls a split, where it uses another name: `validation: test`."""
     select: str | None = None
     """Only the rows whose path matches this pattern: `birds/*.mp4` (format `csv`)."""
     ignore_columns: tuple[str, ...] = ()
     """Columns of the annotation file that are not ours and may stay unread (format `csv`)."""
+
+    def in_fold(self, path: Path) -> Path:
+        """A path with `{fold}` replaced by the number of the fold."""
+        return Path(str(path).replace("{fold}", str(self.fold)))
 
 
 class ManifestSettings(Settings):
@@ -35,10 +47,19 @@ class ManifestSettings(Settings):
     """A file that takes longer than this to check is rejected as undecodable."""
     min_frames: PositiveInt = 1
     """A video with fewer frames is rejected as too short."""
+    max_damaged: Fraction = 0.25
+    """Share of damaged frames above which a video is rejected as undecodable."""
+    max_pixels: PositiveInt = 8192 * 4352
+    """A video with larger pictures is rejected before it is decoded."""
+    max_frames: PositiveInt = 500_000
+    """A video with more frames is rejected."""
     max_rejected: Fraction = 0.1
     """Share of rejected videos of any split above which the workflow stops."""
     allow_duplicates: bool = False
-    """Accept the same file content in the training and the validation split."""
+    """Accept a video id in two splits, and the same file content in training and validation."""
+    reader: Literal["auto", "pyav", "decord"] = "auto"
+    """`auto` reads a file by seeking where that was found exact; `pyav` always from its start; `decord`
+    with decord where that was found exact."""
 
 
 class NoiseSettings(Settings):
@@ -91,31 +112,56 @@ class AugmentSettings(Settings):
     """Probability of a left-right mirror; flow's x changes its sign. 0 where direction is the label."""
 
 
+class LengthSettings(Settings):
+    """One part of a run with progressive clip lengths."""
+
+    clip_length: PositiveInt
+    """Frames per clip."""
+    epochs: PositiveFloat
+    """Passes over the training split with clips of this length."""
+    batch_norm: BatchNorm = "train"
+    """Normalisation during this part."""
+
+
 class TrainSettings(Settings):
     """One training run (SPEC: SGD with Nesterov momentum, cosine schedule, one warm-up epoch)."""
 
     epochs: PositiveFloat = 40
     """Passes over the training split."""
+    lengths: tuple[LengthSettings, ...] = ()
+    """Progressive clip lengths in one run, instead of `epochs` and `batch_norm`: 16, then 32, then 64."""
     batch_size: PositiveInt = 256
     """Clips per optimiser step, over all processes."""
+    accumulate: PositiveInt = 1
+    """Each process cuts its part of a batch into so many and adds up their gradients: less memory."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
     """SGD with Nesterov momentum, or AdamW."""
     learning_rate: PositiveFloat = 0.16
-    """Peak rate at `batch_size`."""
+    """Peak rate, for a batch of `rate_batch_size`; it grows and shrinks with the batch."""
+    rate_batch_size: PositiveInt | None = None
+    """Batch that `learning_rate` is meant for; empty: `batch_size`, so nothing is scaled."""
     momentum: Fraction = 0.9
-    """Of SGD."""
+    """Of SGD (Nesterov); the first beta of AdamW."""
     weight_decay: NonNegativeFloat = 2.5e-5
     """L2 penalty per step."""
+    decay_norm_and_bias: bool = True
+    """Decay the weights of normalisation and biases too."""
     clip_norm: PositiveFloat | None = 10.0
     """Largest norm of the gradient; empty for no limit."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """How the learning rate falls after the warm-up."""
+    drops: tuple[Fraction, ...] = (0.5, 0.8)
+    """Where `step` divides the rate by ten, as shares of what follows the warm-up."""
     warmup_epochs: NonNegativeFloat = 1
     """The learning rate rises linearly for so long."""
     label_smoothing: Fraction = 0.0
     """Share of the target that goes to the other classes."""
     dropout: Fraction = 0.5
     """Before the classifiers."""
+    batch_norm: BatchNorm = "train"
+    """Statistics of the batch; stored ones, all layers or all but the first; of all processes' batches."""
+    average_decay: Fraction | None = None
+    """Keep a running average of the weights (0.999, say) and use it in place of the last ones."""
     clips_per_video: PositiveInt = 1
     """Random clips drawn from each video in an epoch."""
     validate_every_epochs: PositiveInt = 1
@@ -124,6 +170,20 @@ class TrainSettings(Settings):
     """How much work a killed job can lose."""
     seed: NonNegativeInt = 0
     """Of initial weights, order and augmentation."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Arithmetic of the network; auto: bf16 on a GPU that has it, else fp32."""
+    compile: bool = False
+    """`torch.compile`: faster on GPUs after minutes of compiling."""
+    channels_last: bool = False
+    """Memory layout with channels innermost."""
+    activation_checkpointing: bool = False
+    """Recompute activations in the backward pass: about half the memory for a third more time."""
+    log_every_steps: PositiveInt = 20
+    """Steps between rows of history.csv."""
+    max_bad_steps: PositiveInt = 10
+    """Stop after so many steps in a row whose loss is not finite; fewer are left out and written down."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Where curves are drawn beside history.csv; wandb and mlflow must be installed."""
     augment: AugmentSettings = AugmentSettings()
 
 
@@ -168,6 +228,16 @@ class StreamSettings(Settings):
     dump: DumpSettings = DumpSettings()
     aggregate: tuple[Literal["average_pool"], ...] = ("average_pool",)
     """How the views of a video become one score; each is a row of the leaderboard."""
+
+    @model_validator(mode="after")
+    def lengths_end_at_the_clip_length(self) -> "StreamSettings":
+        """A run in lengths must end with the clips that the stream is dumped with."""
+        lengths = self.train.lengths
+        if lengths and lengths[-1].clip_length != self.clip_length:
+            raise ValueError(
+                f"train: lengths: the last one is {lengths[-1].clip_length}, but clip_length is {self.clip_length}"
+            )
+        return self
 
 
 class EvaluateSettings(Settings):
@@ -221,8 +291,8 @@ class Challenge(Settings):
         return self
 
     def data_path(self, path: Path) -> Path:
-        """A path of the data set, from `data_root` unless absolute."""
-        return self.data_root / path
+        """A path of the data set, from `data_root` unless absolute, with the number of the fold filled in."""
+        return self.data_root / self.dataset.in_fold(path)
 
 
 TRAIN_KEYS = tuple(name for name in StreamSettings.model_fields if name not in ("dump", "aggregate"))

@@ -7,8 +7,9 @@ import pandas as pd
 
 from lgdnet.artefact import digest
 from lgdnet.errors import InputError
-from lgdnet.leaderboard import Result, Row, measure, write_leaderboard
+from lgdnet.leaderboard import Result, Row, measure, write_confusions, write_leaderboard, write_per_class
 from lgdnet.scores import Scores, align, read_scores
+from lgdnet.scores.errors import check_classes
 from lgdnet.scores.labels import Labels, check_labels, read_labels
 
 
@@ -19,8 +20,10 @@ def run(
     *,
     rows: Sequence[Row],
     rejected: Path | None = None,
+    per_class: Path | None = None,
+    confusions: Path | None = None,
 ) -> None:
-    """One line per score file, presented as its `Row`, in the order given.
+    """One line per score file, presented as its `Row`, in the order given; figures by class beside it.
 
     Videos of the split that `rejected` lists were unreadable; they count as wrong in every row.
     """
@@ -30,11 +33,17 @@ def run(
         )
     labels = read_labels(manifest)
     num_rejected = count_rejected(rejected, split=manifest.stem) if rejected else 0
+    files = [read_scores(path) for path in score_files]
+    for file in files[1:]:
+        check_classes(file.path, file.classes, files[0].classes, files[0].path)
     results = [
-        judge(read_scores(path), row, labels, num_rejected=num_rejected)
-        for path, row in zip(score_files, rows, strict=True)
+        judge(file, row, labels, num_rejected=num_rejected) for file, row in zip(files, rows, strict=True)
     ]
     write_leaderboard(out, results)
+    if per_class is not None:
+        write_per_class(per_class, results, files[0].classes)
+    if confusions is not None:
+        write_confusions(confusions, results, files[0].classes)
 
 
 def count_rejected(path: Path, *, split: str) -> int:
@@ -53,6 +62,7 @@ def judge(scores: Scores, row: Row, labels: Labels, *, num_rejected: int = 0) ->
         labels.labels,
         present[0],
         num_rejected=num_rejected,
+        is_log=scores.kind == "logits",
         settings_digest=digest(scores.provenance.get("settings", "")),
         code_version=scores.provenance.get("code_version", ""),
         cost=scores.cost,

@@ -6,15 +6,14 @@ same bytes in training and validation.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from lgdnet.artefact import atomic, digest
-from lgdnet.datasets import DATASETS, AnnotationError, Dataset, plain
+from lgdnet.datasets import DATASETS, AnnotationError, Annotations
 from lgdnet.datasets.rows import SPLIT_NAMES
 from lgdnet.datasets.videos import check_paths, check_root, find_by_name
 from lgdnet.errors import InputError
@@ -26,99 +25,98 @@ from lgdnet.manifest import (
     write_manifest,
     write_rejected,
 )
+from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.video.probe import VERDICTS, Probe
 from lgdnet.watchdog import Failure, killable_map
 
 
 def run(
-    *,
-    dataset: str,
-    video_root: Path,
-    annotations: Mapping[str, Path],
+    dataset: DatasetSettings,
+    settings: ManifestSettings,
+    data_root: Path,
     out_dir: Path,
-    classes: Path | None = None,
-    splits: Mapping[str, str] | None = None,
-    select: str | None = None,
-    ignore_columns: Sequence[str] = (),
-    min_frames: int = 1,
-    probe_timeout_sec: float = 60.0,
+    *,
     num_workers: int | None = None,
-    max_rejected_share: float = 0.1,
-    max_damaged_share: float = 0.25,
-    max_pixels: int | None = None,
-    allow_duplicates: bool = False,
-    backend: str = "auto",
 ) -> None:
     """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
     `out_dir`.
 
-    `dataset` names a format of `DATASETS`; `annotations` maps split names to its files, `splits` our names to
-    theirs. `select` and `ignore_columns`: see `lgdnet.datasets.plain`. `num_workers` None
-    uses
-    all cores this process may use. Raises `InputError` with one line for anything wrong in the annotations.
+    Relative paths of the data set start at `data_root`. `num_workers` None uses all cores that this process
+    may use. Raises `InputError` with one line for anything wrong in the annotations.
     """
-    videos, names = list_dataset(
-        dataset=dataset, video_root=video_root, annotations=annotations, classes=classes, splits=splits,
-        select=select, ignore_columns=ignore_columns, allow_duplicates=allow_duplicates,
-    )  # fmt: skip
-    options: dict[str, Any] = {
-        "min_frames": min_frames,
-        "max_damaged_share": max_damaged_share,
-        "backend": backend,
-        **({"max_pixels": max_pixels} if max_pixels else {}),
+    video_root = data_root / dataset.video_root
+    videos, names = list_dataset(dataset, data_root, allow_duplicates=settings.allow_duplicates)
+    options = {
+        "min_frames": settings.min_frames,
+        "max_damaged_share": settings.max_damaged,
+        "max_pixels": settings.max_pixels,
+        "max_frames": settings.max_frames,
+        "backend": settings.reader,
     }
     probes = probe_all(
-        videos["path"].tolist(), video_root, options, known=out_dir / "probes.jsonl",
-        timeout_sec=probe_timeout_sec, num_workers=num_workers or len(os.sched_getaffinity(0)),
-    )  # fmt: skip
+        videos["path"].tolist(),
+        video_root,
+        options,
+        known=out_dir / "probes.jsonl",
+        timeout_sec=settings.probe_timeout_sec,
+        num_workers=num_workers or len(os.sched_getaffinity(0)),
+    )
     table = pd.concat([videos.reset_index(drop=True), probes], axis=1)
-    write_all(out_dir, table, names, list(annotations))
-    check_health(table, max_rejected_share=max_rejected_share, out_dir=out_dir)
-    check_duplicates(table, out_dir=out_dir, allow_duplicates=allow_duplicates)
+    write_all(out_dir, table, names, list(dataset.annotations))
+    check_health(table, max_rejected=settings.max_rejected, out_dir=out_dir)
+    check_duplicates(table, out_dir=out_dir, allow_duplicates=settings.allow_duplicates)
 
 
 def list_dataset(
-    *,
-    dataset: str,
-    video_root: Path,
-    annotations: Mapping[str, Path],
-    classes: Path | None = None,
-    splits: Mapping[str, str] | None = None,
-    select: str | None = None,
-    ignore_columns: Sequence[str] = (),
-    allow_duplicates: bool = False,
+    dataset: DatasetSettings, data_root: Path = Path(), *, allow_duplicates: bool = False
 ) -> tuple[pd.DataFrame, list[str]]:
     """Every row of every split, checked, and the class names; no video is opened.
 
     Columns: split, video_id, path, label, class_index, row.
     """
-    if dataset not in DATASETS:
-        raise AnnotationError(
-            f"config: dataset.format: unknown format {dataset!r}. Known: {', '.join(DATASETS)}."
-        )
-    if not annotations:
+    if not dataset.annotations:
         raise AnnotationError("config: dataset.annotations is empty. Name a file for at least one split.")
-    kind = DATASETS[dataset]
-    if select or ignore_columns:
-        if dataset != "csv":
-            raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
-        kind = Dataset(partial(plain.read, select=select, ignore_columns=ignore_columns))
+    if dataset.format != "csv" and (dataset.select or dataset.ignore_columns):
+        raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
+    kind = DATASETS[dataset.format]
+    video_root = data_root / dataset.video_root
+    files: dict[str, Path] = {
+        split: data_root / dataset.in_fold(path) for split, path in dataset.annotations.items()
+    }
     check_root(video_root)
-    first = next(iter(annotations.values()))
-    names = read_classes(classes) if classes else kind.classes_beside(first)
-    called = {split: (splits or {}).get(split, split) for split in annotations}
-    tables = {split: kind.read(path, called[split], video_root, names) for split, path in annotations.items()}
-    if names is None:
-        names = classes_of(tables)
-    for split, path in annotations.items():
-        check_split(path, tables[split], names, classes, video_root)
+    names = class_list(dataset, data_root, files)
+    tables: dict[str, pd.DataFrame] = {
+        split: kind.read(
+            Annotations(
+                path,
+                split,
+                video_root,
+                classes=names,
+                split_name=dataset.splits.get(split),  # type: ignore[call-overload]
+                fold=dataset.fold,
+                select=dataset.select,
+                ignore_columns=dataset.ignore_columns,
+            )
+        )
+        for split, path in files.items()
+    }
+    names = classes_of(tables) if names is None else names
+    for split, path in files.items():
+        check_split(path, tables[split], names, dataset.classes, video_root)
     videos = pd.concat([t.assign(split=split) for split, t in tables.items()], ignore_index=True)
-    check_ids_across_splits(videos, annotations, allow_duplicates=allow_duplicates)
+    check_ids_across_splits(videos, files, allow_duplicates=allow_duplicates)
     if kind.ids_are_names:
         videos["path"] = find_by_name(videos["video_id"], video_root)
     index = {name: i for i, name in enumerate(names)}
     videos["class_index"] = videos["label"].map(index).fillna(-1).astype("int64")
     return videos, names
+
+
+def class_list(dataset: DatasetSettings, data_root: Path, files: Mapping[str, Path]) -> list[str] | None:
+    """The class list of the settings, or the one that lies beside the annotations, or None."""
+    if dataset.classes:
+        return read_classes(data_root / dataset.classes)
+    return DATASETS[dataset.format].classes_beside(next(iter(files.values())))
 
 
 def classes_of(tables: Mapping[str, pd.DataFrame]) -> list[str]:
@@ -178,8 +176,8 @@ def check_ids_across_splits(
         f"{first['split']!r} ({annotations[first['split']]}, row {first['row']})"
     )
     if not allow_duplicates:
-        raise AnnotationError(f"{message}. Remove one of them, or set dataset.allow_duplicates: true.")
-    warn(f"{message}, and {int(repeated.sum()) - 1} more; allowed by dataset.allow_duplicates")
+        raise AnnotationError(f"{message}. Remove one of them, or set manifest.allow_duplicates: true.")
+    warn(f"{message}, and {int(repeated.sum()) - 1} more; allowed by manifest.allow_duplicates")
 
 
 def probe_all(
@@ -310,19 +308,19 @@ def duplicates(table: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def check_health(table: pd.DataFrame, *, max_rejected_share: float, out_dir: Path) -> None:
+def check_health(table: pd.DataFrame, *, max_rejected: float, out_dir: Path) -> None:
     """Stop where too much is unusable; a wrong video root must not become a tiny training set."""
     for split, part in table.groupby("split", sort=False):
         rejected = part[part["verdict"] != "ok"]
         if len(rejected):
             warn(f"{split}: {len(rejected)} of {len(part)} videos rejected: {summary(rejected)}")
-        if len(rejected) == len(part) or len(rejected) > max_rejected_share * len(part):
+        if len(rejected) == len(part) or len(rejected) > max_rejected * len(part):
             first = rejected.iloc[0]
             raise InputError(
                 f"{out_dir / 'rejected.csv'}: {len(rejected)} of {len(part)} videos of split {split!r} "
                 "cannot be used "
                 f"({summary(rejected)}), first {first['video_id']!r}: {first['reason']}. "
-                "Correct dataset.video_root or the files, or raise dataset.max_rejected_share."
+                "Correct dataset.video_root or the files, or raise manifest.max_rejected."
             )
 
 
@@ -348,6 +346,6 @@ def check_duplicates(table: pd.DataFrame, *, out_dir: Path, allow_duplicates: bo
             f"{out_dir / 'duplicates.csv'}: {len(leaked)} validation videos have the same bytes as "
             "training videos, first "
             f"{leaked['path'].iloc[0]!r} = {twin['path']!r}. Remove them, or set "
-            "dataset.allow_duplicates: true."
+            "manifest.allow_duplicates: true."
         )
     warn(f"{repeated['digest'].nunique()} groups of videos with the same bytes: {out_dir / 'duplicates.csv'}")

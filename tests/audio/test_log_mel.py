@@ -6,16 +6,8 @@ import librosa
 import numpy as np
 import pytest
 
-from lgdnet.audio.logmel import (
-    FRAMES_PER_SEC,
-    HOP_SAMPLES,
-    LOG_FLOOR,
-    NUM_MELS,
-    POWER_FLOOR,
-    filter_bank,
-    log_mel,
-    log_mel_blocks,
-)
+from lgdnet.audio.grid import FRAMES_PER_SEC, HOP_SAMPLES, LOG_FLOOR, NUM_MELS, POWER_FLOOR
+from lgdnet.audio.logmel import filter_bank, log_mel, log_mel_blocks
 from tests.audio.conftest import tone
 
 

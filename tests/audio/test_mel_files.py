@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lgdnet.artefact import provenance
-from lgdnet.audio.logmel import NUM_MELS
+from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.reading import AudioError, SoundFacts
 from lgdnet.audio.statistics import (
     SMALLEST_STD,

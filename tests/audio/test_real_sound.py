@@ -9,7 +9,8 @@ import librosa
 import numpy as np
 import pytest
 
-from lgdnet.audio.logmel import POWER_FLOOR, log_mel
+from lgdnet.audio.grid import POWER_FLOOR
+from lgdnet.audio.logmel import log_mel
 from lgdnet.audio.reading import probe_sound, read_sound
 
 # Duration of the sound track in seconds; every other file of the folder has none.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lgdnet.audio.logmel import LOG_FLOOR, NUM_MELS
+from lgdnet.audio.grid import LOG_FLOOR, NUM_MELS
 from lgdnet.audio.noise import add_white_noise, mean_power, noise_generator
 from lgdnet.audio.segments import clip_centres_sec, covered, cut_segment, first_mel_frame
 

@@ -70,8 +70,13 @@ def test_two_ranks_share_the_batches_of_one(source):
 
 
 @given(
-    st.integers(1, 50), st.integers(1, 8), st.integers(1, 4), st.integers(1, 3), st.integers(0, 5), st.integers(0, 99)
-)  # fmt: skip
+    st.integers(1, 50),
+    st.integers(1, 8),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.integers(0, 5),
+    st.integers(0, 99),
+)
 def test_an_epoch_takes_every_video_at_most_as_often_as_asked(n, batch_size, world_size, clips, epoch, seed):
     steps = steps_per_epoch(n, batch_size=batch_size, world_size=world_size, clips_per_video=clips)
     draws = [

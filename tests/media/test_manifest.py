@@ -1,6 +1,7 @@
 """The manifest stage: what is written, what is refused and with which words."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,9 @@ from barcodes import write_video
 
 from lgdnet.errors import InputError
 from lgdnet.manifest import ManifestError, read_classes, read_manifest, read_rejected
-from lgdnet.stages.manifest import health, list_dataset, run
+from lgdnet.settings import DatasetSettings, ManifestSettings
+from lgdnet.stages import manifest as stage
+from lgdnet.stages.manifest import health
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +23,18 @@ def videos(tmp_path_factory):
     (root / "run/empty.mp4").touch()
     (root / "walk/cut.mp4").write_bytes((root / "walk/c.mp4").read_bytes()[:1500])
     return root
+
+
+def list_dataset(*, dataset="csv", video_root, annotations, classes=None, allow_duplicates=False, **keys):
+    settings = DatasetSettings(
+        format=dataset, video_root=video_root, annotations=annotations, classes=classes, **keys
+    )
+    return stage.list_dataset(settings, allow_duplicates=allow_duplicates)
+
+
+def run(*, video_root, annotations, out_dir, num_workers=1, **settings):
+    dataset = DatasetSettings(format="csv", video_root=video_root, annotations=annotations)
+    stage.run(dataset, ManifestSettings(**settings), Path(), out_dir, num_workers=num_workers)
 
 
 def csv(path, *lines):
@@ -36,8 +51,8 @@ def test_good_videos_are_listed_and_bad_ones_rejected_with_the_reason(videos, tm
     test = csv(tmp_path / "test.csv", "video_id,path", "b,run/b.mp4", "d,walk/d.mp4")
     out = tmp_path / "manifest"
     run(
-        dataset="csv", video_root=videos, annotations={"train": train, "test": test}, out_dir=out,
-        max_rejected_share=0.7, num_workers=2,
+        video_root=videos, annotations={"train": train, "test": test}, out_dir=out,
+        max_rejected=0.7, num_workers=2,
     )  # fmt: skip
     manifest = read_manifest(out / "train.csv")
     assert manifest.video_ids.tolist() == ["a", "c"]
@@ -60,7 +75,7 @@ def test_good_videos_are_listed_and_bad_ones_rejected_with_the_reason(videos, tm
 def test_a_second_run_probes_only_what_is_new(videos, tmp_path, monkeypatch):
     train = csv(tmp_path / "train.csv", "path,label", "run/a.mp4,run", "walk/c.mp4,walk")
     out = tmp_path / "manifest"
-    arguments = {"dataset": "csv", "video_root": videos, "annotations": {"train": train}, "out_dir": out}
+    arguments = {"video_root": videos, "annotations": {"train": train}, "out_dir": out}
     run(**arguments, num_workers=1)
     first = (out / "train.csv").read_bytes()
     lines = (out / "probes.jsonl").read_text().splitlines()
@@ -112,13 +127,13 @@ def test_bad_annotations_end_in_one_line_with_file_and_row(case, videos, tmp_pat
     lines, message = BAD_ANNOTATIONS[case]
     path = csv(tmp_path / "train.csv", *lines)
     with pytest.raises(InputError, match=message) as error:
-        list_dataset(dataset="csv", video_root=videos, annotations={"train": path})
+        list_dataset(video_root=videos, annotations={"train": path})
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_annotation_file(videos, tmp_path):
     with pytest.raises(InputError, match=r"none\.csv: no such annotation file. Correct dataset.annotations"):
-        list_dataset(dataset="csv", video_root=videos, annotations={"train": tmp_path / "none.csv"})
+        list_dataset(video_root=videos, annotations={"train": tmp_path / "none.csv"})
 
 
 def test_a_label_that_is_not_in_the_class_list_names_its_neighbour(videos, tmp_path):
@@ -127,7 +142,7 @@ def test_a_label_that_is_not_in_the_class_list_names_its_neighbour(videos, tmp_p
     with pytest.raises(
         InputError, match=r"train\.csv: row 3: label 'wallk' is not in the class list .*; did you mean 'walk'"
     ):
-        list_dataset(dataset="csv", video_root=videos, annotations={"train": train}, classes=classes)
+        list_dataset(video_root=videos, annotations={"train": train}, classes=classes)
 
 
 def test_a_validation_label_that_training_lacks(videos, tmp_path):
@@ -136,19 +151,19 @@ def test_a_validation_label_that_training_lacks(videos, tmp_path):
     with pytest.raises(
         InputError, match=r"val\.csv: row 2: label 'walk' is not in the 1 classes of the training split"
     ):
-        list_dataset(dataset="csv", video_root=videos, annotations={"train": train, "validation": val})
+        list_dataset(video_root=videos, annotations={"train": train, "validation": val})
 
 
 def test_an_id_in_two_splits(videos, tmp_path, capsys):
     train = csv(tmp_path / "train.csv", "path,label", "run/a.mp4,run", "walk/c.mp4,walk")
     val = csv(tmp_path / "val.csv", "path,label", "walk/c.mp4,walk")
-    arguments = {"dataset": "csv", "video_root": videos, "annotations": {"train": train, "validation": val}}
+    arguments = {"video_root": videos, "annotations": {"train": train, "validation": val}}
     with pytest.raises(
         InputError, match=r"val\.csv: row 2: video id 'walk/c' is also in split 'train' .*row 3"
     ):
         list_dataset(**arguments)
     assert len(list_dataset(**arguments, allow_duplicates=True)[0]) == 3
-    assert "allowed by dataset.allow_duplicates" in capsys.readouterr().err
+    assert "allowed by manifest.allow_duplicates" in capsys.readouterr().err
 
 
 def test_the_same_bytes_in_training_and_validation(videos, tmp_path, capsys):
@@ -158,7 +173,7 @@ def test_the_same_bytes_in_training_and_validation(videos, tmp_path, capsys):
     train = csv(tmp_path / "train.csv", "path,label", "x.mp4,run")
     val = csv(tmp_path / "val.csv", "path,label", "y.mp4,run")
     arguments = {
-        "dataset": "csv", "video_root": tmp_path / "root", "annotations": {"train": train, "validation": val},
+        "video_root": tmp_path / "root", "annotations": {"train": train, "validation": val},
         "out_dir": tmp_path / "manifest", "num_workers": 1,
     }  # fmt: skip
     with pytest.raises(
@@ -176,7 +191,6 @@ def test_too_many_rejected_videos_stop_the_workflow(videos, tmp_path):
         InputError, match=r"rejected\.csv: 1 of 2 videos of split 'train' cannot be used \(1 empty\)"
     ):
         run(
-            dataset="csv",
             video_root=videos,
             annotations={"train": train},
             out_dir=tmp_path / "m",
@@ -189,12 +203,34 @@ def test_a_root_without_videos(tmp_path):
     (tmp_path / "root").mkdir()
     for root, message in (("root", "no video in this folder"), ("nowhere", "no such folder")):
         with pytest.raises(InputError, match=f"{root}: {message}. Set dataset.video_root"):
-            list_dataset(dataset="csv", video_root=tmp_path / root, annotations={"train": train})
+            list_dataset(video_root=tmp_path / root, annotations={"train": train})
 
 
-def test_an_unknown_format(videos, tmp_path):
-    with pytest.raises(InputError, match=r"unknown format 'kinetix'\. Known: csv, folders, kinetics-csv"):
-        list_dataset(dataset="kinetix", video_root=videos, annotations={"train": tmp_path})
+def test_a_dataset_without_annotations(videos):
+    with pytest.raises(InputError, match=r"dataset\.annotations is empty"):
+        list_dataset(video_root=videos, annotations={})
+
+
+def test_a_file_with_columns_and_split_names_of_its_own(videos, tmp_path):
+    lines = [
+        "run/a.mp4,run,train,25",
+        "walk/c.mp4,walk,train,25",
+        "other/x.mp4,fly,train,9",
+        "walk/d.mp4,walk,eval,25",
+    ]
+    path = csv(tmp_path / "all.csv", "path,label,split,fps", *lines)
+    arguments = {
+        "video_root": videos,
+        "annotations": {"train": path, "validation": path},
+        "ignore_columns": ("fps",),
+        "splits": {"validation": "eval"},
+    }
+    found, classes = list_dataset(**arguments, select="*[nk]/*.mp4")
+    assert found["path"].tolist() == ["run/a.mp4", "walk/c.mp4", "walk/d.mp4"] and classes == ["run", "walk"]
+    with pytest.raises(InputError, match=r"all\.csv: no path of split 'train' matches 'x/\*'"):
+        list_dataset(**arguments, select="x/*")
+    with pytest.raises(InputError, match="select and ignore_columns belong to format csv only"):
+        list_dataset(**arguments, dataset="tsn")
 
 
 def test_a_hanging_decoder_costs_one_file(tmp_path):

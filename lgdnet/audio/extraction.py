@@ -1,0 +1,119 @@
+"""From a media file to log-mel frames, in processes that can be killed.
+
+A decoder that hangs or crashes on one file must not take hours of a shard with it. Frames travel through a
+file next to the result, so that memory stays bounded however long the sound is.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lgdnet.audio.grid import NUM_MELS
+from lgdnet.audio.noise import add_white_noise, mean_power, noise_generator
+from lgdnet.audio.reading import AudioError, Sound, SoundFacts, probe_sound
+from lgdnet.watchdog import Failure, killable_map
+
+MEMORY_GIB = 8.0  # of address space; torch and PyAV take 3 to 4, decoding a bounded block takes little
+ROWS_AT_ONCE = 65_536  # 32 MB
+
+
+class Noise(NamedTuple):
+    """White noise to add: decibels of the sound above it, and the seed."""
+
+    snr_db: float
+    seed: int
+
+
+class Extracted(NamedTuple):
+    """One video's sound; `blocks()` of its frames must be read before the next one is asked for."""
+
+    position: int  # in the list that was asked for
+    facts: SoundFacts
+    frames_file: Path
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """(frames, NUM_MELS) float32"""
+        with self.frames_file.open("rb") as file:
+            while (values := np.fromfile(file, np.float32, ROWS_AT_ONCE * NUM_MELS)).size:
+                yield values.reshape(-1, NUM_MELS)
+
+
+def extract(path: Path, frames_file: Path, *, video_id: str, noise: Noise | None = None) -> SoundFacts:
+    """Write the log-mel frames of one file as raw float32 rows and return what its sound is."""
+    from lgdnet.audio.logmel import log_mel_blocks  # brings torch and librosa, which the caller does not need
+
+    sound = Sound(path)
+    blocks: Iterable[np.ndarray] = sound.blocks()
+    if noise is not None:  # a first pass for the power of the sound
+        blocks = add_white_noise(
+            blocks,
+            snr_db=noise.snr_db,
+            power=mean_power(Sound(path).blocks()),
+            generator=noise_generator(noise.seed, video_id),
+        )
+    with frames_file.open("wb") as file:
+        for frames in log_mel_blocks(blocks):
+            np.ascontiguousarray(frames).tofile(file)
+    return sound.facts
+
+
+def extract_all(
+    videos: Sequence[tuple[str, Path]],
+    work_dir: Path,
+    *,
+    noise: Noise | None = None,
+    num_workers: int = 1,
+    timeout_sec: float,
+) -> Iterator[Extracted]:
+    """The sound of every (video id, path), in this order. `work_dir` holds frames of few videos at a time.
+
+    AudioError names a file that does not open, or whose decoder hangs or crashes.
+    """
+    calls = [
+        (str(path), str(work_dir / str(i)), video_id, None if noise is None else tuple(noise))
+        for i, (video_id, path) in enumerate(videos)
+    ]
+    outcomes = killable_map(
+        f"{__name__}:answer", calls, num_workers=num_workers, timeout_sec=timeout_sec, memory_gib=MEMORY_GIB
+    )
+    waiting: dict[int, SoundFacts] = {}
+    next_position = 0
+    for position, outcome in outcomes:
+        if isinstance(outcome, Failure):
+            raise failure(videos[position][1], outcome, timeout_sec)
+        waiting[position] = SoundFacts(**outcome)
+        while next_position in waiting:
+            frames_file = work_dir / str(next_position)
+            yield Extracted(next_position, waiting.pop(next_position), frames_file)
+            frames_file.unlink()
+            next_position += 1
+
+
+def failure(path: Path, outcome: Failure, timeout_sec: float) -> AudioError:
+    """Why there are no frames of a file."""
+    if outcome.kind == "error":
+        return AudioError(outcome.message.removeprefix(f"{AudioError.__module__}.AudioError: "))
+    what = {
+        "timeout": f"its sound did not decode within {timeout_sec:g} s",
+        "crash": f"the decoder of its sound crashed ({outcome.message})",
+    }[outcome.kind]
+    return AudioError(f"{path}: {what}. Drop the video from the annotations, or raise audio.timeout_sec.")
+
+
+def answer(path: str, frames_file: str, video_id: str, noise: tuple[float, int] | None) -> dict:
+    """`extract` for a worker process: everything that travels is plain."""
+    import torch
+
+    torch.set_num_threads(1)
+    found = extract(
+        Path(path), Path(frames_file), video_id=video_id, noise=None if noise is None else Noise(*noise)
+    )
+    return asdict(found)
+
+
+def probe_as_dict(path: str) -> dict:
+    """`probe_sound` for a worker process."""
+    return asdict(probe_sound(Path(path)))

@@ -1,0 +1,126 @@
+"""One stream: a manifest and settings in, `model.safetensors` and `history.csv` out.
+
+Checkpoints lie in `checkpoints/` beside the model file; a run that was stopped goes on from them.
+"""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from lgdnet.artefact import file_digest
+from lgdnet.checkpoint import Checkpoints, only_one
+from lgdnet.distributed import Ranks, together
+from lgdnet.history import History, open_trackers
+from lgdnet.log import say
+from lgdnet.manifest import read_classes, read_manifest
+from lgdnet.models import training_loss
+from lgdnet.plan import Part, Plan, Validator, starting_network
+from lgdnet.settings import StreamSettings
+from lgdnet.streams import write_stream
+from lgdnet.trainer import train
+
+ONE_PATH_HEADS = ("local", "global")  # some of the other path's last weights have no gradient
+
+
+def run(
+    *,
+    manifest: Path,
+    validation: Path,
+    classes: Path,
+    video_root: Path,
+    out: Path,
+    settings: StreamSettings,
+    init: Path | None = None,
+    threads: int = 1,
+    num_workers: int | None = None,
+    device: str = "auto",
+) -> None:
+    """Train, and write the model to `out`. Under torchrun or srun every process calls this.
+
+    `threads` CPU cores belong to each process. On a GPU they all load clips; on a CPU half of them do.
+    Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
+    """
+    folder = out.parent
+    with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
+        num_workers = share_cores(threads, here, num_workers)
+        videos, names = read_manifest(manifest), read_classes(classes)
+        plan = Plan(settings, videos, video_root, ranks, here, num_workers)
+        model = starting_network(settings, len(names), init).to(here)
+        sources = {"classes": file_digest(classes), "init": file_digest(init) if init else ""}
+        checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
+        trackers = open_trackers(settings.train.trackers if ranks.first else (), folder, run=folder.name)
+        history = History(folder / "history.csv", trackers)
+        validator = Validator(
+            settings,
+            read_manifest(validation),
+            video_root,
+            num_classes=len(names),
+            device=here,
+            num_workers=num_workers,
+        )
+        if ranks.first:
+            say(plan.describe())
+        result: torch.nn.Module = model
+        for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
+            result = train_part(plan, part, model, checkpoints, history, validator)
+        if ranks.first:
+            write_stream(out, result, settings, names)
+        for tracker in trackers:
+            tracker.close()
+
+
+def train_part(
+    plan: Plan,
+    part: Part,
+    model: torch.nn.Module,
+    checkpoints: Checkpoints,
+    history: History,
+    validator: Validator,
+) -> torch.nn.Module:
+    """The steps up to the end of `part`."""
+    settings = plan.settings.train
+    return train(
+        model,
+        batches_from=partial(plan.batches_from, clip_length=part.clip_length),
+        transform=plan.transform(),
+        loss=partial(training_loss, label_smoothing=settings.label_smoothing),
+        optimizer=plan.optimizer(model),
+        learning_rate=plan.learning_rate,
+        num_steps=plan.num_steps,
+        steps_per_epoch=plan.steps_per_epoch,
+        stop_at=part.end,
+        checkpoints=checkpoints,
+        history=history,
+        validate=validator,
+        validate_every=settings.validate_every_epochs * plan.steps_per_epoch,
+        device=plan.device,
+        ranks=plan.ranks,
+        seed=settings.seed,
+        accumulate=settings.accumulate,
+        clip_norm=settings.clip_norm,
+        precision=plan.precision,
+        batch_norm=part.batch_norm,
+        average_decay=settings.average_decay,
+        channels_last=settings.channels_last,
+        compile=settings.compile,
+        find_unused_parameters=plan.settings.head in ONE_PATH_HEADS,
+        log_every=settings.log_every_steps,
+        save_every_sec=60 * settings.checkpoint_every_minutes,
+        max_bad_in_row=settings.max_bad_steps,
+        video_ids=plan.videos.video_ids.tolist(),
+    )
+
+
+def alone_in(folder: Path, ranks: Ranks) -> contextlib.AbstractContextManager[None]:
+    """The first process holds the folder for all."""
+    return only_one(folder) if ranks.first else contextlib.nullcontext()
+
+
+def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
+    """Number of loader processes; what they leave computes, on a CPU."""
+    if num_workers is None:
+        num_workers = threads if device.type == "cuda" else threads // 2
+    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
+    return num_workers

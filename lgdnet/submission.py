@@ -1,0 +1,173 @@
+"""submission.json of the Kinetics challenge: write, check, and judge as the official script does."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lgdnet.artefact import write_json
+from lgdnet.errors import InputError
+from lgdnet.metrics import top_classes
+
+VERSION = "KINETICS VERSION 1.0"
+MAX_LABELS = 5
+KINETICS_ID = re.compile(r"(.{11})_(\d{6})_(\d{6})")
+
+
+class SubmissionError(InputError):
+    """A submission or a ground truth that the official script would not take."""
+
+
+def submission_id(video_id: str) -> str:
+    """Times without zero padding: `p76-UdadD7w_000047_000057` -> `p76-UdadD7w_47_57`; other ids as they are."""
+    found = KINETICS_ID.fullmatch(video_id)
+    return f"{found[1]}_{int(found[2])}_{int(found[3])}" if found else video_id
+
+
+def make_submission(
+    video_ids: Sequence[str] | np.ndarray,
+    scores: np.ndarray,
+    classes: Sequence[str],
+    *,
+    external_data: str = "",
+) -> dict[str, Any]:
+    """The five best classes of each video, best first, from (N, K) scores.
+
+    The official script sorts by score and leaves ties to chance, so equal scores are set apart by one unit in
+    the last place: its order is then ours.
+    """
+    best = top_classes(scores, MAX_LABELS)
+    results = {}
+    for video_id, row, order in zip(np.asarray(video_ids).tolist(), scores, best, strict=True):
+        values = [float(row[k]) for k in order]
+        for i in range(1, len(values)):
+            values[i] = min(values[i], float(np.nextafter(values[i - 1], -np.inf)))
+        labels = [classes[k] for k in order]
+        results[submission_id(video_id)] = [
+            {"label": label, "score": value} for label, value in zip(labels, values, strict=True)
+        ]
+    return {
+        "version": VERSION,
+        "results": results,
+        "external_data": {"used": bool(external_data), "details": external_data},
+    }
+
+
+def write_submission(path: Path, submission: Mapping[str, Any]) -> None:
+    """The file to upload."""
+    write_json(path, submission)
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SubmissionError(f"{path}: no such file.") from None
+    except ValueError as error:
+        raise SubmissionError(f"{path}: not JSON ({error}).") from None
+
+
+def validate(path: Path, video_ids: Sequence[str] | np.ndarray, classes: Sequence[str]) -> None:
+    """Every id, label and score of a submission, or a `SubmissionError` with the first ten faults."""
+    submission = read_json(path)
+    if not isinstance(submission, dict):
+        raise SubmissionError(
+            f"{path}: not a submission; an object with version, results, external_data is needed."
+        )
+    missing = sorted({"version", "results", "external_data"} - set(submission))
+    if missing:
+        raise SubmissionError(f"{path}: no {', '.join(missing)}; the official script needs all three fields.")
+    faults = _faults(submission, [submission_id(str(video_id)) for video_id in video_ids], set(classes))
+    if faults:
+        more = f", and {len(faults) - 10} more" if len(faults) > 10 else ""
+        raise SubmissionError(f"{path}: {'; '.join(faults[:10])}{more}.")
+
+
+def _faults(submission: Mapping[str, Any], video_ids: Sequence[str], classes: set[str]) -> list[str]:
+    faults = [] if submission["version"] == VERSION else [f"version is not {VERSION!r}"]
+    external = submission["external_data"]
+    if not isinstance(external, dict) or not isinstance(external.get("used"), bool):
+        faults.append("external_data has no `used: true` or `false`")
+    elif external["used"] and not external.get("details"):
+        faults.append("external_data is used but has no details")
+    results = submission["results"]
+    if not isinstance(results, dict):
+        return [*faults, "results is not an object of video ids"]
+    faults += [f"video {video_id!r} is missing" for video_id in video_ids if video_id not in results]
+    expected = set(video_ids)
+    for video_id, answers in results.items():
+        if video_id not in expected:
+            faults.append(f"video {video_id!r} is not in the test list")
+        elif fault := _answer_fault(answers, classes):
+            faults.append(f"video {video_id!r} {fault}")
+    return faults
+
+
+def _answer_fault(answers: Any, classes: set[str]) -> str:
+    if not isinstance(answers, list) or not 1 <= len(answers) <= MAX_LABELS:
+        return f"needs 1 to {MAX_LABELS} labels"
+    labels = [answer.get("label") if isinstance(answer, dict) else None for answer in answers]
+    unknown = [label for label in labels if label not in classes]
+    if unknown:
+        return f"has the unknown label {unknown[0]!r}"
+    if len(set(labels)) < len(labels):
+        return "has a label twice"
+    scores = [answer.get("score") for answer in answers]
+    if not all(isinstance(s, int | float) and not isinstance(s, bool) and np.isfinite(s) for s in scores):
+        return "has a score that is no finite number"
+    return ""
+
+
+class Judgement(NamedTuple):
+    """Fractions; `missing` videos have no answer and count as wrong."""
+
+    top1: float
+    top5: float
+    avg_error: float
+    num_videos: int
+    num_missing: int
+
+
+def evaluate(path: Path, truth: Mapping[str, Sequence[str]]) -> Judgement:
+    """hit@1, hit@5 and average error of a submission, ours or another's, as the official script computes them.
+
+    `truth` maps each id to its labels; a hit is any of them among the k labels of highest score.
+    """
+    submission = read_json(path)
+    results = submission.get("results") if isinstance(submission, dict) else None
+    if not isinstance(results, dict):
+        raise SubmissionError(f"{path}: no results; is this a submission?")
+    if not truth:
+        raise SubmissionError(f"{path}: the ground truth has no videos of this split.")
+    hits = np.zeros((len(truth), 2))
+    for i, (video_id, labels) in enumerate(truth.items()):
+        answers = results.get(video_id, [])
+        try:
+            order = np.argsort([float(answer["score"]) for answer in answers], kind="stable")[::-1]
+            ranked = [answers[j]["label"] for j in order]
+        except (KeyError, TypeError, ValueError):
+            raise SubmissionError(
+                f"{path}: video {video_id!r} has an answer without label and score."
+            ) from None
+        hits[i] = [bool(set(labels) & set(ranked[:k])) for k in (1, 5)]
+    top1, top5 = hits.mean(axis=0)
+    num_missing = sum(video_id not in results for video_id in truth)
+    return Judgement(float(top1), float(top5), float(1 - (top1 + top5) / 2), len(truth), num_missing)
+
+
+def read_truth(path: Path, *, subset: str = "validation") -> dict[str, list[str]]:
+    """Official ground truth JSON: `database[id] = {"subset": ..., "annotations": [{"label": ...}]}`."""
+    data = read_json(path)
+    try:
+        return {
+            video_id: [annotation["label"] for annotation in entry["annotations"]]
+            for video_id, entry in data["database"].items()
+            if entry["subset"] == subset
+        }
+    except (KeyError, TypeError, AttributeError):
+        raise SubmissionError(
+            f"{path}: not a ground truth; database[id] needs subset and annotations."
+        ) from None
