@@ -27,7 +27,7 @@ from lgdnet.models.inflate import load_weights
 from lgdnet.optimizer import build_optimizer
 from lgdnet.schedules import last_steps, learning_rate, scaled
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed
-from lgdnet.streams import clips_of, network_of
+from lgdnet.streams import Media, clips_of, network_of
 
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
@@ -54,7 +54,7 @@ class Plan:
 
     settings: StreamSettings
     videos: Manifest
-    video_root: Path
+    media: Media
     ranks: Ranks
     device: torch.device
     num_workers: int
@@ -136,7 +136,7 @@ class Plan:
         """This process's batches from `step` on."""
         settings = self.settings.model_copy(update={"clip_length": clip_length})
         return batches(
-            clips_of(settings, self.videos, self.video_root),
+            clips_of(settings, self.videos, self.media),
             batch_size=self.clips_per_process,
             seed=settings.train.seed,
             start_step=step,
@@ -205,7 +205,7 @@ class Validator:
         self,
         settings: StreamSettings,
         videos: Manifest,
-        video_root: Path,
+        media: Media,
         *,
         num_classes: int,
         device: torch.device,
@@ -213,7 +213,7 @@ class Validator:
     ) -> None:
         self.rows = np.flatnonzero(videos.labels >= 0)
         self.labels = videos.labels[self.rows]
-        self.source = clips_of(settings, videos, video_root)
+        self.source = clips_of(settings, videos, media)
         self.transform = eval_transform(MODALITIES[settings.modality])
         self.batch_size = max(512 // settings.clip_length, 1)  # clips; fixed, so that the bits are
         self.num_classes = num_classes

@@ -15,8 +15,8 @@ from lgdnet.manifest import read_manifest
 from lgdnet.modalities import MODALITIES
 from lgdnet.models import Output, TwoPathNetwork
 from lgdnet.scores import FeaturesWriter
-from lgdnet.settings import DumpSettings
-from lgdnet.streams import clips_of, read_stream
+from lgdnet.settings import DumpSettings, FlowSettings
+from lgdnet.streams import clips_of, media_of, read_stream
 
 FRAMES_PER_BATCH = 320  # 20 clips of 16 frames go through the network at once; longer clips, fewer
 
@@ -29,18 +29,24 @@ def run(
     manifest: Path,
     video_root: Path,
     out: Path,
+    flow: Path | None = None,
     shard: int = 0,
     num_shards: int = 1,
     settings: DumpSettings,
     threads: int = 1,
 ) -> None:
-    """Write the views of one shard of `manifest`. An interrupted dump goes on after its last whole video."""
+    """Write the views of one shard of `manifest`. An interrupted dump goes on after its last whole video.
+
+    `flow`: the flow file of the shard, or the folder of the split's, for flow streams. It must have been made as
+    the flow was that the network learned from.
+    """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
     network = stream.model.to(device)
     videos = read_manifest(manifest).shard(shard, num_shards)
-    source = clips_of(stream.settings, videos, video_root)
+    wanted = stream.recipe or FlowSettings()
+    source = clips_of(stream.settings, videos, media_of(stream.settings, video_root, flow, wanted))
     writer = FeaturesWriter(
         out,
         video_ids=videos.video_ids,

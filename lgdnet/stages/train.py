@@ -17,8 +17,8 @@ from lgdnet.log import say
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
 from lgdnet.plan import Part, Plan, Validator, starting_network
-from lgdnet.settings import StreamSettings
-from lgdnet.streams import write_stream
+from lgdnet.settings import FlowSettings, StreamSettings
+from lgdnet.streams import media_of, write_stream
 from lgdnet.trainer import train
 
 ONE_PATH_HEADS = ("local", "global")  # some of the other path's last weights have no gradient
@@ -33,6 +33,9 @@ def run(
     out: Path,
     settings: StreamSettings,
     init: Path | None = None,
+    flow: Path | None = None,
+    validation_flow: Path | None = None,
+    flow_settings: FlowSettings = FlowSettings(),  # noqa: B008  frozen
     threads: int = 1,
     num_workers: int | None = None,
     device: str = "auto",
@@ -40,22 +43,28 @@ def run(
     """Train, and write the model to `out`. Under torchrun or srun every process calls this.
 
     `threads` CPU cores belong to each process. On a GPU they all load clips; on a CPU half of them do.
+    `flow` and `validation_flow` are the folders of both splits' flow files; other streams ignore them.
     Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
     """
     folder = out.parent
     with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
         num_workers = share_cores(threads, here, num_workers)
         videos, names = read_manifest(manifest), read_classes(classes)
-        plan = Plan(settings, videos, video_root, ranks, here, num_workers)
+        media = media_of(settings, video_root, flow, flow_settings)
+        plan = Plan(settings, videos, media, ranks, here, num_workers)
         model = starting_network(settings, len(names), init).to(here)
-        sources = {"classes": file_digest(classes), "init": file_digest(init) if init else ""}
+        sources = {
+            "classes": file_digest(classes),
+            "init": file_digest(init) if init else "",
+            "flow": media.recipe.to_json() if media.recipe else "",
+        }
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
         trackers = open_trackers(settings.train.trackers if ranks.first else (), folder, run=folder.name)
         history = History(folder / "history.csv", trackers)
         validator = Validator(
             settings,
             read_manifest(validation),
-            video_root,
+            media_of(settings, video_root, validation_flow, media.recipe or flow_settings),
             num_classes=len(names),
             device=here,
             num_workers=num_workers,
@@ -66,7 +75,7 @@ def run(
         for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
             result = train_part(plan, part, model, checkpoints, history, validator)
         if ranks.first:
-            write_stream(out, result, settings, names)
+            write_stream(out, result, settings, names, recipe=media.recipe)
         for tracker in trackers:
             tracker.close()
 

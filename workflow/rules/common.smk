@@ -21,8 +21,9 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-
+os.environ["PATH"] = os.pathsep.join(
+    [os.path.dirname(sys.executable), os.environ["PATH"]]
+)
 
 
 wildcard_constraints:
@@ -54,12 +55,17 @@ def feature_shards(stream, split):
 
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    return [
+        results(f"{row.name}/{split}.h5")
+        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
+    ]
 
 
 def row_words():
     """How each row is presented, as JSON."""
-    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+    return json.dumps(
+        [row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
+    )
 
 
 def annotation_files():
@@ -85,6 +91,45 @@ def train_settings(wildcards):
 
 def dump_settings(wildcards):
     return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+
+
+def uses_flow_files(stream):
+    settings = CHALLENGE.streams[stream]
+    return settings.modality == "flow" and not settings.flow_on_the_fly
+
+
+def flow_shards(split):
+    return [
+        results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
+    ]
+
+
+def flow_for_training(wildcards):
+    """Flow files of the splits that training reads, for flow streams."""
+    if not uses_flow_files(wildcards.stream):
+        return []
+    return [*flow_shards("train"), *flow_shards(CHALLENGE.evaluate.split)]
+
+
+def training_flow_options(wildcards):
+    """The folders of those files; what they must be made with also where there are none."""
+    if CHALLENGE.streams[wildcards.stream].modality != "flow":
+        return []
+    folders = [
+        "--flow",
+        results("flow/train"),
+        "--validation-flow",
+        results(f"flow/{CHALLENGE.evaluate.split}"),
+    ]
+    settings = ["--flow-settings", lgdnet.settings.changed(CHALLENGE.flow)]
+    return (folders if uses_flow_files(wildcards.stream) else []) + settings
+
+
+def flow_for_dump(wildcards):
+    """The flow file of the same shard, for flow streams."""
+    if not uses_flow_files(wildcards.stream):
+        return []
+    return [results(f"flow/{wildcards.split}/{wildcards.shard}.h5")]
 
 
 def init_of(wildcards):

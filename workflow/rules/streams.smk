@@ -4,6 +4,7 @@ rule train:
         validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
         classes=results("manifest/classes.txt"),
         init=init_of,
+        flow=flow_for_training,
         weights=pretrained,
     output:
         # Checkpoints lie beside it, undeclared: Snakemake deletes the declared outputs of a failed job.
@@ -17,9 +18,10 @@ rule train:
         settings=train_settings,
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+        flow=training_flow_options,
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
-        " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
+        " --classes {input.classes:q} --video-root {params.video_root:q} {params.init} {params.flow:q}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -27,6 +29,7 @@ rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/{split}.csv"),
+        flow=flow_for_dump,
     output:
         features=results("streams/{stream}/features/{split}/{shard}.h5"),
     log:
@@ -38,7 +41,8 @@ rule dump:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
+        flow=lambda wildcards, input: f"--flow {input.flow}" if input.flow else "",
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+        " {params.flow} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
