@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | models | features | scores | leaderboard
+#   snakemake manifest | flow | models | features | scores | leaderboard
 #                                               one stage and what it needs
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
@@ -23,16 +23,17 @@ include: "workflow/rules/ensemble.smk"
 
 localrules:
     all,
+    flow,
     models,
     features,
     scores,
     leaderboard,
+    fusions_table,
 
 
-rule all:
-    default_target: True
+rule flow:
     input:
-        results("leaderboard.csv"),
+        all_flow_files(),
 
 
 rule models:
@@ -58,3 +59,16 @@ rule scores:
 rule leaderboard:
     input:
         results("leaderboard.csv"),
+
+
+# Names every file that is kept, so that a deleted one is made again, and what depends on it.
+rule all:
+    default_target: True
+    input:
+        rules.manifest.output,
+        rules.flow.input,
+        rules.models.input,
+        rules.features.input,
+        rules.scores.input,
+        rules.leaderboard.input,
+        tables(),

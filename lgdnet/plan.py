@@ -147,9 +147,22 @@ class Plan:
             pin_memory=self.device.type == "cuda",
         )
 
-    def transform(self) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
+    def transform(self, num_classes: int) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
         """From bytes to what the network and the loss take, on the device."""
-        return train_transform(MODALITIES[self.settings.modality], flip=self.settings.train.augment.mirror)
+        augment = self.settings.train.augment
+        return train_transform(
+            MODALITIES[self.settings.modality],
+            flip=augment.mirror,
+            colour=augment.colour,
+            grey=augment.grey,
+            blur=augment.blur,
+            rand_operations=augment.rand_operations,
+            rand_magnitude=augment.rand_magnitude,
+            erase=augment.erase,
+            mixup_alpha=augment.mixup,
+            cutmix_alpha=augment.cutmix,
+            num_classes=num_classes,
+        )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         train = self.settings.train
@@ -196,6 +209,14 @@ def starting_network(settings: StreamSettings, num_classes: int, init: Path | No
     if init is not None:
         say(f"{init}: {load_weights(model, init, 'lgdnet')}")
     return model
+
+
+def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
+    """Number of loader processes; what they leave computes, on a CPU."""
+    if num_workers is None:
+        num_workers = threads if device.type == "cuda" else threads // 2
+    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
+    return num_workers
 
 
 class Validator:

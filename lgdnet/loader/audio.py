@@ -44,6 +44,7 @@ class AudioSource:
     """
 
     size = 0  # there is nothing to crop
+    draw = 0  # where in its segment of the video a view lies, see `clip_starts`
 
     def __init__(
         self,
@@ -111,6 +112,7 @@ class AudioSource:
             clip_length=self.clip_length,
             frame_stride=self.frame_stride,
             segment_frames=self.segment_frames,
+            draw=self.draw,
         )
 
     def segment(self, row: int, first: int) -> np.ndarray:

@@ -4,18 +4,35 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.ensemble import (
+    AggregationSettings,
+    EvaluateSettings,
+    FusionSettings,
+    ImportSettings,
+    JointSettings,
+    OutsideSettings,
+)
 from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
-from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
+from lgdnet.settings.rows import (
+    LeaderboardRow,
+    fusion_leaves,
+    fusion_tree,
+    leaderboard_rows,
+    row_of,
+    stream_rows,
+    submitted_row,
+)
 from lgdnet.settings.tree import (
+    DUMP_KEYS,
+    FIT_KEYS,
     TRAIN_KEYS,
     AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
-    EvaluateSettings,
     LengthSettings,
     ManifestSettings,
     NoiseSettings,
@@ -26,7 +43,10 @@ from lgdnet.settings.tree import (
 )
 
 __all__ = [
+    "DUMP_KEYS",
+    "FIT_KEYS",
     "TRAIN_KEYS",
+    "AggregationSettings",
     "AudioSettings",
     "AugmentSettings",
     "Challenge",
@@ -34,10 +54,14 @@ __all__ = [
     "DumpSettings",
     "EvaluateSettings",
     "FlowSettings",
+    "FusionSettings",
+    "ImportSettings",
+    "JointSettings",
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
     "NoiseSettings",
+    "OutsideSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",
@@ -46,9 +70,14 @@ __all__ = [
     "WeightsSettings",
     "challenge_of",
     "changed",
+    "fusion_leaves",
+    "fusion_tree",
     "json_schema",
     "leaderboard_rows",
     "parse",
     "read_challenge",
     "reference",
+    "row_of",
+    "stream_rows",
+    "submitted_row",
 ]

@@ -32,13 +32,14 @@ def run(
     flow: Path | None = None,
     shard: int = 0,
     num_shards: int = 1,
+    draw: int = 0,
     settings: DumpSettings,
     threads: int = 1,
 ) -> None:
-    """Write the views of one shard of `manifest`. An interrupted dump goes on after its last whole video.
+    """Write the views of one shard of `manifest`; each `draw` has other clip starts.
 
-    `flow`: the flow file of the shard, or the folder of the split's, for flow streams. It must have been made as
-    the flow was that the network learned from.
+    An interrupted dump goes on after its last whole video. `flow`: the flow file of the shard, or the folder of
+    the split's, for flow streams; it must have been made as the flow was that the network learned from.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -47,13 +48,18 @@ def run(
     videos = read_manifest(manifest).shard(shard, num_shards)
     wanted = stream.recipe or FlowSettings()
     source = clips_of(stream.settings, videos, media_of(stream.settings, video_root, flow, wanted))
+    source.draw = draw
     writer = FeaturesWriter(
         out,
         video_ids=videos.video_ids,
         num_views=settings.num_clips * settings.num_crops,
         classes=stream.classes,
         provenance=provenance(
-            {"dump": settings.model_dump(mode="json"), "stream": stream.settings.model_dump(mode="json")},
+            {
+                "dump": settings.model_dump(mode="json"),
+                "draw": draw,
+                "stream": stream.settings.model_dump(mode="json"),
+            },
             {"model": stream.digest},
         ),
         checkpoint_digest=stream.digest,

@@ -256,10 +256,12 @@ def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
     """A probe's fields; a hanging or crashing decoder is a verdict too."""
     if not isinstance(outcome, Failure):
         return dict(outcome)
+    if outcome.kind == "error" and not outcome.message.startswith("MemoryError"):
+        raise RuntimeError(f"a fault in the probe itself: {outcome.message}")
     reason = {
         "timeout": f"the decoder did not finish within {timeout_sec:g} s",
         "crash": f"the decoder crashed ({outcome.message})",
-        "error": outcome.message,
+        "error": "the decoder needs more memory than it may have",
     }[outcome.kind]
     return {**Probe("undecodable", reason).__dict__}
 

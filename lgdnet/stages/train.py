@@ -16,7 +16,7 @@ from lgdnet.history import History, open_trackers
 from lgdnet.log import say
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
-from lgdnet.plan import Part, Plan, Validator, starting_network
+from lgdnet.plan import Part, Plan, Validator, share_cores, starting_network
 from lgdnet.settings import FlowSettings, StreamSettings
 from lgdnet.streams import media_of, write_stream
 from lgdnet.trainer import train
@@ -93,7 +93,7 @@ def train_part(
     return train(
         model,
         batches_from=partial(plan.batches_from, clip_length=part.clip_length),
-        transform=plan.transform(),
+        transform=plan.transform(validator.num_classes),
         loss=partial(training_loss, label_smoothing=settings.label_smoothing),
         optimizer=plan.optimizer(model),
         learning_rate=plan.learning_rate,
@@ -125,11 +125,3 @@ def train_part(
 def alone_in(folder: Path, ranks: Ranks) -> contextlib.AbstractContextManager[None]:
     """The first process holds the folder for all."""
     return only_one(folder) if ranks.first else contextlib.nullcontext()
-
-
-def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
-    """Number of loader processes; what they leave computes, on a CPU."""
-    if num_workers is None:
-        num_workers = threads if device.type == "cuda" else threads // 2
-    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
-    return num_workers

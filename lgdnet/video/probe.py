@@ -3,8 +3,9 @@
 import hashlib
 import itertools
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ from lgdnet.video.reader import (
     decoded,
     message_of,
     opened,
+    read_frames,
     seek_frames,
 )
+from lgdnet.video.structure import lacks_mp4_index, missing_bytes
+from lgdnet.watchdog import Failure
 
 VERDICTS = ("ok", "missing", "empty", "truncated", "no-video", "too-short", "undecodable")
 # A file is cut off when this much of what its header promises is missing, in seconds and as a share.
@@ -29,7 +33,6 @@ MISSING_SEC, MISSING_SHARE = 0.5, 0.03
 # Above this share of damaged frames a file is of no use. One lost packet spoils everything up to the next
 # keyframe.
 MAX_DAMAGED_SHARE = 0.25
-RATE_TOLERANCE = Fraction(1, 4)  # of a frame: how far a time stamp may lie from the regular grid
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Probe:
     pixel_format: str = ""
     has_constant_rate: bool = False
     keyframe_interval: int = 0  # the longest run from one keyframe to the next
-    num_damaged: int = 0  # frames that are damaged, or follow damage before the next keyframe
+    num_damaged: int = 0  # frames that are damaged, follow damage before the next keyframe, or are missing
     num_bytes: int = 0
 
     def facts(self) -> dict[str, Any]:
@@ -99,15 +102,22 @@ def probe(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     found = Probe("undecodable", digest=digest, num_bytes=num_bytes)
     try:
-        with opened(path, max_pixels=max_pixels) as (container, stream):
+        with complaints() as logged, opened(path, max_pixels=max_pixels) as (container, stream):
             if has_only_a_cover(stream):
                 return replace(found, verdict="no-video", reason="its only picture is a cover")
             scan = scan_frames(container, stream, max_frames=max_frames)
             found = replace(found, **describe(container, stream, scan))
+            cut = missing_bytes(path)
+            if cut or any(name == container.format.name for _, name, _ in logged):
+                found = replace(found, num_damaged=max(found.num_damaged, 1))
             verdict, reason = judge(
-                scan, found, promised=promised_sec(container, stream), min_frames=min_frames,
+                scan,
+                found,
+                promised=promised_sec(container, stream),
+                missing_share=cut / (cut + num_bytes),
+                min_frames=min_frames,
                 max_damaged_share=max_damaged_share,
-            )  # fmt: skip
+            )
             clock = Clock.of(stream)
     except VideoError as error:
         verdict, reason = open_failure(path, str(error))
@@ -130,6 +140,17 @@ def has_only_a_cover(stream: "av.VideoStream") -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
+@contextmanager
+def complaints() -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg logs as an error: (level, part, message). A container that skips broken packets says so only here."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=True) as logged:
+            yield logged
+    finally:
+        av.logging.set_level(None)
+
+
 def open_failure(path: Path, message: str) -> tuple[str, str]:
     """Verdict and reason of a file that does not open."""
     reason = message.removeprefix(f"{path}: ").split(". ")[0]
@@ -138,24 +159,6 @@ def open_failure(path: Path, message: str) -> tuple[str, str]:
     if lacks_mp4_index(path):
         return "truncated", "an mp4 without its index (moov): the end of the file is missing"
     return "undecodable", reason
-
-
-def lacks_mp4_index(path: Path) -> bool:
-    """True for an mp4 or mov whose top-level boxes break off before `moov`."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        position = 0
-        kinds: list[bytes] = []
-        while position + 8 <= size and len(kinds) < 64:
-            file.seek(position)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            length = int.from_bytes(header[8:16], "big") if length == 1 else length
-            kinds.append(kind)
-            if length < 8:
-                break
-            position += length
-    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds[: None if position <= size else -1]
 
 
 def scan_frames(container: Any, stream: "av.VideoStream", *, max_frames: int) -> Scan:
@@ -197,7 +200,7 @@ def describe(container: Any, stream: "av.VideoStream", scan: Scan) -> dict[str, 
         "pixel_format": scan.pixel_format,
         "has_constant_rate": is_regular(scan, Clock.of(stream)),
         "keyframe_interval": max((b - a for a, b in itertools.pairwise(edges)), default=0),
-        "num_damaged": scan.num_damaged,
+        "num_damaged": scan.num_damaged + num_missing(scan),
     }
 
 
@@ -223,27 +226,48 @@ def promised_sec(container: Any, stream: "av.VideoStream") -> float | None:
 
 
 def is_regular(scan: Scan, clock: Clock | None) -> bool:
-    """Every frame lies on the header's time grid, so that its time stamp is its number."""
+    """The time stamp of every frame tells its number, by the header's rate."""
+    return clock is not None and all(
+        pts is not None and clock.index(pts) == i for i, pts in enumerate(scan.pts)
+    )
+
+
+def num_missing(scan: Scan) -> int:
+    """Gaps in time stamps that are otherwise regular: a lost packet that nobody complained about.
+
+    Where more than one interval in ten differs, the rate is variable by nature and nothing is missing.
+    """
     stamps = [pts for pts in scan.pts if pts is not None]
-    if clock is None or not stamps or len(stamps) < len(scan.pts):
-        return False
-    step = 1 / clock.rate / clock.time_base  # ticks per frame
-    tolerance = max(step * RATE_TOLERANCE, Fraction(1, 2))
-    return step >= 2 and all(abs(pts - clock.start - i * step) <= tolerance for i, pts in enumerate(stamps))
+    if len(stamps) < 3 or len(stamps) < len(scan.pts):
+        return 0
+    intervals = np.diff(stamps)
+    frames = np.round(intervals / max(float(np.median(intervals)), 1.0))
+    return int((frames[frames > 1] - 1).sum()) if (frames == 1).mean() >= 0.9 else 0
 
 
 def judge(
-    scan: Scan, facts: Probe, *, promised: float | None, min_frames: int, max_damaged_share: float
+    scan: Scan,
+    facts: Probe,
+    *,
+    promised: float | None,
+    missing_share: float,
+    min_frames: int,
+    max_damaged_share: float,
 ) -> tuple[str, str]:
     """Verdict and reason of a file that opened."""
     if scan.num_frames == 0:
         return "undecodable", "no frame decodes" + (
             f" ({scan.damage.demuxer})" if scan.damage.demuxer else ""
         )
+    if missing_share > MISSING_SHARE:
+        return (
+            "truncated",
+            f"{100 * missing_share:.0f} % of the bytes that its container promises are missing",
+        )
     if promised and promised - facts.duration_sec > max(MISSING_SEC, MISSING_SHARE * promised):
         return "truncated", f"{facts.duration_sec:.2f} s decode of {promised:.2f} s in its header"
-    if scan.num_damaged > max_damaged_share * scan.num_frames:
-        return "undecodable", f"{scan.num_damaged} of {scan.num_frames} frames are damaged"
+    if facts.num_damaged > max_damaged_share * scan.num_frames:
+        return "undecodable", f"{facts.num_damaged} of {scan.num_frames} frames are damaged"
     if scan.num_frames < min_frames:
         return "too-short", f"{scan.num_frames} frames, {min_frames} are needed"
     return "ok", ""
@@ -251,11 +275,13 @@ def judge(
 
 def choose_backend(path: Path, scan: Scan, facts: Probe, clock: Clock | None, *, preferred: str) -> str:
     """The fastest reader that returns the same frames as the scan did, tried on a few of them."""
-    if scan.damage.total or not facts.has_constant_rate or facts.num_frames < 2:
+    if facts.num_damaged or facts.num_frames < 2:
         return "pyav"
-    if not seek_is_exact(path, scan):
-        return "pyav"
-    return "seek"
+    if preferred == "decord" and decord_is_exact(path, scan):
+        return "decord"
+    if facts.has_constant_rate and seek_is_exact(path, scan):
+        return "seek"
+    return "pyav"
 
 
 def places_to_try(scan: Scan) -> list[int]:
@@ -270,6 +296,30 @@ def seek_is_exact(path: Path, scan: Scan) -> bool:
     """Every tried frame, reached alone by a seek, equals bit for bit the one of the sequential pass."""
     for i in places_to_try(scan):
         if seek_frames(path, np.array([i]), checksum).get(i) != scan.checksums[i]:
+            return False
+    return True
+
+
+def decord_is_exact(path: Path, scan: Scan) -> bool:
+    """Every tried frame, reached alone, looks more like the right one than like its neighbours.
+
+    decord converts colours a little differently, so bits cannot be compared; the count of frames can.
+    """
+    from lgdnet.video.decord_reader import is_installed, read_with_decord
+
+    if not is_installed():
+        return False
+    last = np.array([scan.num_frames])
+    if not isinstance(read_with_decord(path, last, short_side=None), Failure):
+        return False  # it promises frames that do not exist
+    for i in places_to_try(scan):
+        near = np.array([k for k in range(i - 2, i + 3) if 0 <= k < scan.num_frames])
+        found = read_with_decord(path, np.array([i]), short_side=None)
+        right = read_frames(path, near)
+        if isinstance(found, Failure) or found.shape[1:] != right.shape[1:]:
+            return False
+        distance = np.abs(right.astype(np.int16) - found.astype(np.int16)).mean((1, 2, 3))
+        if distance[near == i][0] > distance.min() + 0.05 or distance.min() > 6:
             return False
     return True
 

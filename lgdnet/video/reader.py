@@ -8,6 +8,7 @@ files where `probe` has found that they return the same.
 pyav   decodes from the beginning. Right for every file.
 seek   jumps to a keyframe and knows every frame by its time stamp. For files whose time stamps are regular
        and whose frames are whole (`probe` checks both).
+decord for files where `probe` found it exact; in a process that can be killed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -23,10 +24,12 @@ from av.video.reformatter import VideoReformatter
 
 from lgdnet.clips import scaled_size
 from lgdnet.errors import InputError
+from lgdnet.log import warn
+from lgdnet.watchdog import Failure
 
 # T frames, H x W pixels
 
-BACKENDS = ("pyav", "seek")
+BACKENDS = ("pyav", "seek", "decord")
 MAX_PIXELS = 8192 * 4352  # 8K; a 400 kB file can promise frames of gigabytes
 MAX_FRAMES = 500_000  # four and a half hours at 30 frames per second
 INTERPOLATION = "AREA"  # swscale; FAST_BILINEAR aliases
@@ -45,7 +48,7 @@ class VideoError(InputError):
 class Damage:
     """What went wrong while decoding."""
 
-    packets: int = 0  # refused by the decoder
+    packets: int = 0  # marked as corrupt by the container, or refused by the decoder
     frames: int = 0  # returned, marked as corrupt
     demuxer: str = ""  # the message with which the container broke off
 
@@ -107,6 +110,7 @@ def decoded(
         except (av.FFmpegError, OSError) as error:
             damage.demuxer = message_of(error)
             packet = None
+        damage.packets += packet is not None and bool(packet.is_corrupt)
         try:
             frames = stream.codec_context.decode(packet) if packet is None else packet.decode()
         except av.EOFError:  # flushed before, by the empty packet that ends a stream
@@ -162,7 +166,9 @@ def read_frames(
     wanted = np.unique(np.asarray(indices, dtype=np.int64))
     if wanted.size == 0 or wanted[0] < 0:
         raise VideoError(f"{path}: frames {list(indices)[:5]} were asked for; frame numbers start at 0.")
-    if backend == "seek":
+    if backend == "decord":
+        frames = read_by_decord(path, wanted, short_side=short_side)
+    elif backend == "seek":
         frames = read_by_seeking(path, wanted, short_side=short_side)
     elif backend == "pyav":
         frames = read_from_the_start(path, wanted, short_side=short_side)
@@ -231,6 +237,17 @@ def read_by_seeking(path: Path, wanted: np.ndarray, *, short_side: int | None) -
     if len(found) < len(wanted):  # the seek landed after the frame, or the file ends before it
         return read_from_the_start(path, wanted, short_side=short_side)
     return np.stack([found[i] for i in wanted.tolist()])
+
+
+def read_by_decord(path: Path, wanted: np.ndarray, *, short_side: int | None) -> np.ndarray:
+    """As `read_from_the_start`, for files where decord was found exact; where it fails or hangs, without it."""
+    from lgdnet.video.decord_reader import read_with_decord
+
+    frames = read_with_decord(path, wanted, short_side=short_side)
+    if isinstance(frames, Failure):
+        warn(f"{path}: decord failed ({frames.message}); read with PyAV")
+        return read_from_the_start(path, wanted, short_side=short_side)
+    return frames
 
 
 def seek_frames(

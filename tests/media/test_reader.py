@@ -44,7 +44,7 @@ def test_a_negative_frame_number_is_an_error(tmp_path):
 
 def test_an_unknown_backend_is_an_error(tmp_path):
     path = write_video(tmp_path / "a.mp4", 5)
-    with pytest.raises(VideoError, match=r"unknown backend 'magic'\. Known: pyav, seek"):
+    with pytest.raises(VideoError, match=r"unknown backend 'magic'\. Known: pyav, seek, decord"):
         read_frames(path, [0], backend="magic")
 
 

@@ -2,6 +2,8 @@
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
 import os
+import re
+import shlex
 import sys
 
 import lgdnet.errors
@@ -21,9 +23,7 @@ def read_settings():
 CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
-os.environ["PATH"] = os.pathsep.join(
-    [os.path.dirname(sys.executable), os.environ["PATH"]]
-)
+os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
 
 
 wildcard_constraints:
@@ -48,31 +48,47 @@ def num_shards(split):
 
 def feature_shards(stream, split):
     return [
-        results(f"streams/{stream}/features/{split}/{shard:04d}.h5")
-        for shard in range(num_shards(split))
+        results(f"streams/{stream}/features/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
     ]
+
+
+def dumped(stream, split):
+    """Feature files of all dumps of a split: the training split may have several, with other starts."""
+    shards = feature_shards(stream, split)
+    if split == "train":
+        for draw in range(1, CHALLENGE.streams[stream].dump.training_dumps):
+            shards += [
+                path.replace("features/train/", f"features/train-{draw}/")
+                for path in feature_shards(stream, split)
+            ]
+    return shards
 
 
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
-    return [
-        results(f"{row.name}/{split}.h5")
-        for row in lgdnet.settings.leaderboard_rows(CHALLENGE)
-    ]
+    return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
 
 
-def row_words():
+def score_file(name, split):
+    """Scores of `stream/aggregation`, or of a joint network, outside file or fusion."""
+    return results(f"{lgdnet.settings.row_of(CHALLENGE, name).name}/{split}.h5")
+
+
+def row_words(rows):
     """How each row is presented, as JSON."""
-    return json.dumps(
-        [row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
-    )
+    return json.dumps([row.words() for row in rows])
+
+
+def tables():
+    """What a finished challenge has beside its leaderboard."""
+    names = ["streams.csv"] + ["fusions.csv"] * bool(CHALLENGE.fusions)
+    names += ["submission.json"] * ("test" in CHALLENGE.dataset.annotations)
+    return [results(name) for name in names]
 
 
 def annotation_files():
     files = [*CHALLENGE.dataset.annotations.values(), CHALLENGE.dataset.classes]
-    return [
-        CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None
-    ]
+    return [CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None]
 
 
 def video_root():
@@ -84,13 +100,11 @@ def dataset_settings():
 
 
 def train_settings(wildcards):
-    return lgdnet.settings.changed(
-        CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS
-    )
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS)
 
 
 def dump_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS)
 
 
 def uses_flow_files(stream):
@@ -99,9 +113,14 @@ def uses_flow_files(stream):
 
 
 def flow_shards(split):
-    return [
-        results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
-    ]
+    return [results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def all_flow_files():
+    """Of every split, where any stream reads flow files."""
+    if not any(uses_flow_files(stream) for stream in CHALLENGE.streams):
+        return []
+    return [path for split in CHALLENGE.dataset.annotations for path in flow_shards(split)]
 
 
 def flow_for_training(wildcards):
@@ -125,11 +144,11 @@ def training_flow_options(wildcards):
     return (folders if uses_flow_files(wildcards.stream) else []) + settings
 
 
-def flow_for_dump(wildcards):
+def flow_for_dump(wildcards, split=None):
     """The flow file of the same shard, for flow streams."""
     if not uses_flow_files(wildcards.stream):
         return []
-    return [results(f"flow/{wildcards.split}/{wildcards.shard}.h5")]
+    return [results(f"flow/{split or wildcards.split}/{wildcards.shard}.h5")]
 
 
 def init_of(wildcards):

@@ -2,9 +2,7 @@ rule manifest:
     input:
         annotation_files(),
     output:
-        splits=[
-            results(f"manifest/{split}.csv") for split in CHALLENGE.dataset.annotations
-        ],
+        splits=[results(f"manifest/{split}.csv") for split in CHALLENGE.dataset.annotations],
         classes=results("manifest/classes.txt"),
         rejected=results("manifest/rejected.csv"),
         health=results("manifest/health.csv"),

@@ -1,3 +1,7 @@
+wildcard_constraints:
+    draw=r"\d+",
+
+
 rule train:
     input:
         manifest=results("manifest/train.csv"),
@@ -45,4 +49,28 @@ rule dump:
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
+        " {params.flow} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+
+
+# Further dumps of the training split, with other clip starts: learned aggregations over-fit less.
+rule dump_again:
+    input:
+        model=results("streams/{stream}/model.safetensors"),
+        manifest=results("manifest/train.csv"),
+        flow=lambda wildcards: flow_for_dump(wildcards, split="train"),
+    output:
+        features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
+    log:
+        results("logs/dump/{stream}-train-{draw}-{shard}.log"),
+    benchmark:
+        results("benchmarks/dump/{stream}-train-{draw}-{shard}.tsv")
+    threads: 1
+    params:
+        settings=dump_settings,
+        video_root=video_root(),
+        num_shards=num_shards("train"),
+        flow=lambda wildcards, input: f"--flow {input.flow}" if input.flow else "",
+    shell:
+        "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
+        " --video-root {params.video_root:q} --draw {wildcards.draw} --shard {wildcards.shard} --num-shards {params.num_shards}"
         " {params.flow} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
