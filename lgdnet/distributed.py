@@ -89,6 +89,12 @@ def together(
         )
     try:
         yield ranks, here
+    except RuntimeError as error:
+        if not any(
+            words in str(error) for words in ("Connection closed by peer", "Connection reset by peer")
+        ):
+            raise
+        raise InputError("another process of this run ended; its own message says why.") from error
     finally:
         dist.destroy_process_group()
 

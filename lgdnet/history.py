@@ -20,7 +20,7 @@ COLUMNS = (
     "clips_per_sec",
     "data_wait_sec",  # since the row before
     "memory_mb",  # peak: of the GPU, or of the process
-    "top1",
+    "top1",  # of the training clips: as they were augmented, with dropout
     "top5",
     "seconds",  # since the row before
 )

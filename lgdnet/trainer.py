@@ -8,6 +8,8 @@ moment goes on from its checkpoint exactly as if nothing had happened.
 import contextlib
 import math
 import time
+import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -151,19 +153,19 @@ def train(
             if ranks.first:
                 watch.write_validation(run.step, figures)
 
-    with Interrupt() as interrupt, dead_workers():
+    batches = ahead(batches_from(run.step), device, watch.times)  # nothing is read before the first `next`
+    with Interrupt() as interrupt, dead_workers(), contextlib.closing(batches):
         if run.step in due:
             evaluate()
             learning_mode(model, batch_norm)
-        batches = ahead(batches_from(run.step), device, watch.times)
         saved = time.monotonic()
         for step in steps(run.step, stop_at, num_steps, show=ranks.first):
             batch = watch.next(batches)
             rate = learning_rate(step)
             torch.manual_seed(step_seed(seed, step, ranks.rank))
-            value, norm = update(run, forward, batch, rate, recipe)
+            figures = update(run, forward, batch, rate, recipe)
             run.step = step + 1
-            watch.done(step, batch.row, rate, value, norm)
+            watch.done(step, batch.row, rate, figures)
 
             late = time.monotonic() - saved > save_every_sec or bool(
                 save_every_steps and run.step % save_every_steps == 0
@@ -203,25 +205,28 @@ class Recipe:
     channels_last: bool
 
 
-def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """One optimiser step on `batch`; returns its loss () and gradient norm (). Not finite: nothing changes."""
+def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Recipe) -> Tensor:
+    """One optimiser step on `batch`; returns loss, share of right answers and gradient norm, (3,).
+
+    Where the gradient is not finite nothing changes.
+    """
     set_learning_rate(run.optimizer, rate)
     buffers = moving_buffers(run.model)
     before = [buffer.clone() for buffer in buffers]
     with memory_explained(batch, recipe):
-        loss = add_gradients(run, forward, batch, recipe)
+        figures = add_gradients(run, forward, batch, recipe)
         weights = [weight for weight in run.model.parameters() if weight.grad is not None]
         norm = clipped_update(run.optimizer, run.scaler, weights, recipe.clip_norm)
     take_back(buffers, before, norm)
     run.optimizer.zero_grad(set_to_none=True)
     if run.average:
         run.average.follow(run.model, run.step)
-    return loss, norm
+    return torch.cat([figures, norm.detach().reshape(1)])
 
 
 def add_gradients(run: Run, forward: nn.Module, batch: Batch, recipe: Recipe) -> Tensor:
-    """Gradients of the mean loss over `batch`, added up part by part; returns that loss, ()."""
-    total = torch.zeros((), device=recipe.device)
+    """Gradients of the mean loss over `batch`, added up part by part; returns loss and share of right answers."""
+    figures = torch.zeros(2, device=recipe.device)
     parts = list(zip(*(field.chunk(recipe.accumulate) for field in batch), strict=True))
     for index, part in enumerate(Batch(*fields) for fields in parts):
         clip, target = recipe.transform(part, recipe.device)  # clip: (N / accumulate, C, T, H, W)
@@ -233,10 +238,19 @@ def add_gradients(run: Run, forward: nn.Module, batch: Batch, recipe: Recipe) ->
             with torch.autocast(
                 recipe.device.type, recipe.precision, enabled=recipe.precision != torch.float32
             ):
-                loss = recipe.loss(forward(clip), target) * (len(part.row) / len(batch.row))
-            run.scaler.scale(loss).backward()
-        total += loss.detach()
-    return total
+                output = forward(clip)
+                loss = recipe.loss(output, target)
+            share = len(part.row) / len(batch.row)
+            run.scaler.scale(loss * share).backward()
+        figures += share * torch.stack([loss.detach().float(), right_answers(output, target)])
+    return figures
+
+
+def right_answers(output: Any, target: Tensor) -> Tensor:
+    """Share of clips whose best class is the target's, (); of mixed targets (N, K) the largest counts."""
+    logits = getattr(output, "logits", output)
+    label = target if target.ndim == 1 else target.argmax(1)
+    return (logits.argmax(1) == label).float().mean()
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -262,13 +276,15 @@ def wrapped(
             forward = nn.SyncBatchNorm.convert_sync_batchnorm(
                 forward
             )  # in place; weights stay the same objects
-        forward = DistributedDataParallel(
-            forward,
-            device_ids=[device] if device.type == "cuda" else None,
-            broadcast_buffers=False,  # only rank 0's are kept; see `same_buffers`
-            find_unused_parameters=find_unused_parameters,
-            gradient_as_bucket_view=True,
-        )
+        with warnings.catch_warnings():  # torch 2.13 renames broadcast_buffers; 2.10 has no other name
+            warnings.simplefilter("ignore", FutureWarning)
+            forward = DistributedDataParallel(
+                forward,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # only rank 0's are kept; see `same_buffers`
+                find_unused_parameters=find_unused_parameters,
+                gradient_as_bucket_view=True,
+            )
     return torch.compile(forward) if compile else forward  # type: ignore[return-value]
 
 
@@ -300,7 +316,7 @@ def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
     step = distributed.from_first(found[0] if found else 0, watch.group)
     if found and found[0] == step:
         run.load(step, found[1])
-        watch.sums = found[1]["sums"]
+        watch.restore(found[1]["sums"])
     if watch.ranks.first:
         watch.history.cut(step)
         if step:
@@ -309,9 +325,10 @@ def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
 
 def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
     """Everything the next step depends on, written by the first process."""
-    watch.settle()
+    sums = watch.state()
     if watch.ranks.first:
-        checkpoints.save(run.step, {**run.state(), "sums": watch.sums})
+        checkpoints.save(run.step, {**run.state(), "sums": sums})
+    distributed.highest(0, watch.group)  # nobody leaves before the file is whole
 
 
 # ---- when it goes wrong
@@ -344,6 +361,9 @@ def dead_workers() -> Iterator[None]:
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
+        traceback.clear_frames(
+            error.__traceback__
+        )  # lets go of the loader: torch would raise this again and again
         raise TrainingError(
             f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
             "Start again to go on from the last checkpoint."

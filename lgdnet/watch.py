@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -32,7 +32,7 @@ class Reading:
     step: int  # 0-based
     rows: Tensor  # (N,) rows of the manifest
     rate: float  # learning rate
-    figures: Tensor  # (2,) loss and gradient norm; on the CPU once `end` has passed
+    figures: Tensor  # (3,) loss, share of right answers, gradient norm; on the CPU once `end` has passed
     start: torch.cuda.Event | None
     end: torch.cuda.Event | None
 
@@ -86,7 +86,8 @@ class Watch:
         self.group = distributed.host_group()
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
-        self.sums = {"loss": 0.0, "norm": 0.0, "steps": 0, "bad_in_row": 0}  # part of every checkpoint
+        # Part of every checkpoint, so that the rows of the history do not depend on stops.
+        self.sums = {"loss": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
         self.since = Times()  # the times at the last row
         self.begin: torch.cuda.Event | None = None
 
@@ -101,10 +102,10 @@ class Watch:
         self.begin = mark(self.device)
         return batch
 
-    def done(self, step: int, rows: Tensor, rate: float, loss: Tensor, norm: Tensor) -> None:
+    def done(self, step: int, rows: Tensor, rate: float, figures: Tensor) -> None:
         """Send a step's figures on their way, and look at those of the step before. Errors: TrainingError."""
-        figures = torch.stack([loss.float(), norm.float()]).to("cpu", non_blocking=True)
-        self.in_flight.append(Reading(step, rows, rate, figures, self.begin, mark(self.device)))
+        on_host = figures.to("cpu", non_blocking=True)
+        self.in_flight.append(Reading(step, rows, rate, on_host, self.begin, mark(self.device)))
         self.settle(leave=1 if self.device.type == "cuda" else 0)
         spent = time.monotonic() - self.started
         self.times.wall += spent
@@ -118,9 +119,10 @@ class Watch:
             if reading.start and reading.end:
                 reading.end.synchronize()
                 self.times.model += reading.start.elapsed_time(reading.end) / 1000
-            loss, norm = reading.figures.tolist()
+            loss, right, norm = reading.figures.tolist()
             if isfinite(loss) and isfinite(norm):
                 self.sums["loss"] += loss
+                self.sums["right"] += right
                 self.sums["norm"] += norm
                 self.sums["steps"] += 1
                 self.sums["bad_in_row"] = 0
@@ -151,7 +153,7 @@ class Watch:
         warn(f"{what}; step left out. Videos: {shown}; all in {path}.")
         if self.sums["bad_in_row"] >= self.max_bad_in_row:
             raise TrainingError(
-                f"{what}, the {self.max_bad_in_row}th step in a row that is not finite. The videos are in {path}. "
+                f"{what}, step number {self.max_bad_in_row} in a row that is not finite. The videos are in {path}. "
                 "Check them; or lower train.learning_rate, or lengthen train.warmup_epochs."
             )
 
@@ -160,14 +162,26 @@ class Watch:
         suffix = "" if self.ranks.first else f"-{self.ranks.rank}"
         return self.history.path.with_name(f"bad_steps{suffix}.csv")
 
+    def state(self) -> list[dict[str, float]]:
+        """The sums of all processes, for a checkpoint."""
+        self.settle()
+        keys, rank, world_size = list(self.sums), self.ranks.rank, self.ranks.world_size
+        own = [0.0] * (rank * len(keys)) + list(self.sums.values())
+        numbers = distributed.summed(own + [0.0] * (world_size * len(keys) - len(own)), self.group)
+        return [dict(zip(keys, numbers[i:], strict=False)) for i in range(0, len(numbers), len(keys))]
+
+    def restore(self, state: list[dict[str, float]]) -> None:
+        """Go on from the sums of a checkpoint; with another number of processes the open row starts anew."""
+        if len(state) == self.ranks.world_size:
+            self.sums = state[self.ranks.rank]
+
     def write_row(self, step: int, rate: float) -> None:
         """A row of the history: means over all processes since the row before."""
         self.settle()
         times, since = self.times, self.since
         seconds = max(times.wall - since.wall, 1e-9)
-        loss, norm, steps = distributed.summed(
-            [self.sums[key] for key in ("loss", "norm", "steps")], self.group
-        )
+        sums = [self.sums[key] for key in ("steps", "loss", "right", "norm")]
+        steps, loss, right, norm = distributed.summed(sums, self.group)
         if self.ranks.first:
             self.history.add(
                 step=step,
@@ -178,10 +192,11 @@ class Watch:
                 gradient_norm=norm / steps if steps else None,
                 clips_per_sec=(times.clips - since.clips) / seconds,
                 data_wait_sec=times.data - since.data,
+                top1=right / steps if steps else None,
                 memory_mb=peak_memory_mb(self.device),
                 seconds=seconds,
             )
-        self.sums.update(loss=0.0, norm=0.0, steps=0)
+        self.sums.update(loss=0.0, right=0.0, norm=0.0, steps=0.0)
         self.since = Times(**vars(times))
 
     def write_validation(self, step: int, figures: dict[str, float]) -> None:
@@ -206,7 +221,7 @@ def peak_memory_mb(device: torch.device) -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def ahead(batches: Iterable[Batch], device: torch.device, times: Times) -> Iterator[Batch]:
+def ahead(batches: Iterable[Batch], device: torch.device, times: Times) -> Generator[Batch, None, None]:
     """Batches on the device: on a GPU the next one is copied on a stream of its own while this one trains."""
     if device.type != "cuda":
         yield from batches

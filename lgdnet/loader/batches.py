@@ -5,10 +5,12 @@ depend on how many processes decode, and the ranks of a distributed run share on
 """
 
 import itertools
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -160,6 +162,9 @@ def load(
 
     Forked processes share the manifest's memory; nothing is pickled into them.
     """
+    if num_workers:
+        # Before the fork: in a forked process OpenCV waits for ever for threads that were not forked with it.
+        cv2.setNumThreads(1)
     yield from DataLoader(
         dataset,
         batch_size=None,
@@ -173,10 +178,13 @@ def load(
 
 
 def be_one_thread(worker: int) -> None:
-    """Processes are the parallelism; OpenCV and torch must not start threads of their own."""
-    import cv2
+    """Processes are the parallelism; torch must not start threads of its own.
 
-    cv2.setNumThreads(1)
+    Slurm signals all processes of a job. A worker that went first would end training in the middle of a step;
+    it ends with its parent, which it watches.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

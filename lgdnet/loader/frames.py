@@ -25,6 +25,8 @@ class FrameSource:
     parts of the video instead of neighbouring frames. With a `cache` no video file is opened.
     """
 
+    draw = 0  # where in its segment of the video a view lies, see `clip_starts`
+
     def __init__(
         self,
         manifest: Manifest,
@@ -105,7 +107,11 @@ class FrameSource:
             indices = segment_frames(num_frames, num_segments=self.clip_length)[None]
         else:
             starts = clip_starts(
-                num_frames, num_clips=num_clips, clip_length=self.clip_length, frame_stride=self.frame_stride
+                num_frames,
+                num_clips=num_clips,
+                clip_length=self.clip_length,
+                frame_stride=self.frame_stride,
+                draw=self.draw,
             )
             indices = np.stack([self.clip_indices(row, start) for start in starts])  # (clips, T)
         needed, positions = np.unique(indices, return_inverse=True)

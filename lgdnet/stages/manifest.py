@@ -200,7 +200,7 @@ def probe_all(
     # Missing files and empty names need no process.
     missing = Probe("missing", "no such file under the video root")
     results: dict[str, tuple[Any, ...]] = {"": tuple(getattr(missing, c) for c in columns)}
-    calls = [(str(video_root / paths[i]), options) for i in todo]
+    calls = ((f"{video_root}/{paths[i]}", options) for i in todo)
     outcomes = killable_map(
         "lgdnet.video.probe:probe_as_dict",
         calls,

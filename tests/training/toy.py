@@ -5,7 +5,9 @@
 
 import contextlib
 import json
+import os
 import sys
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -71,6 +73,14 @@ def toy_batches(step: int, *, batch_size: int, seed: int = 0, ranks: Ranks = ALO
         step += 1
 
 
+def slow_batches(step: int, *, pause: float, **kwargs) -> Iterator[Batch]:
+    """The same, each after a pause; says on standard output when the first is asked for."""
+    os.write(1, f"ready {os.getpid()} {step}\n".encode())
+    for batch in toy_batches(step, **kwargs):
+        time.sleep(pause)
+        yield batch
+
+
 def toy_transform(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     """Scaled to about -1 ... 1."""
     return batch.clip.to(device).float() / 64 - 1, batch.label.to(device)
@@ -117,11 +127,14 @@ def main() -> None:
     folder = Path(sys.argv[1])
     changes = {key: json.loads(value) for key, value in (argument.split("=", 1) for argument in sys.argv[2:])}
     torch.set_num_threads(1)
+    pause = changes.pop("pause", 0.0)  # seconds before each batch
     extra = changes.pop("extra", 0)
     with distributed.together("cpu", folder) as (ranks, _):
         lock = only_one(folder / "checkpoints") if ranks.first else contextlib.nullcontext()
         with lock:
-            result = toy_train(folder, model=toy_model(extra=extra), ranks=ranks, **changes)
+            slowly = partial(slow_batches, pause=pause, batch_size=changes.get("batch_size", 8), ranks=ranks)
+            model = toy_model(extra=extra)
+            result = toy_train(folder, model=model, ranks=ranks, batches_from=slowly, **changes)
         if ranks.first:
             write_model(folder / "model.safetensors", result.state_dict())
 

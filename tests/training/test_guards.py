@@ -1,0 +1,105 @@
+import multiprocessing
+import os
+import signal
+import subprocess
+import time
+from functools import partial
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from lgdnet.loader.batches import load
+from lgdnet.watch import TrainingError
+
+from .toy import ToyNet, toy_batches, toy_model, toy_train, toy_transform
+
+POISONED_ROW = 17
+
+
+def poison(batch, device, rows=(POISONED_ROW,)):
+    """A transform that turns some videos' clips into NaN."""
+    clip, target = toy_transform(batch, device)
+    clip[torch.isin(batch.row, torch.tensor(rows))] = float("nan")
+    return clip, target
+
+
+VIDEO_IDS = [f"video{row:02}" for row in range(48)]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_poisoned_clip_is_left_out_and_named(tmp_path, optimizer, capfd):
+    model = toy_train(tmp_path, transform=poison, video_ids=VIDEO_IDS, optimizer=optimizer, num_steps=30)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    lines = (tmp_path / "bad_steps.csv").read_text().splitlines()
+    assert len(lines) == 1 + 5  # five epochs, the clip once in each
+    assert all("video17" in line and ",nan," in line for line in lines[1:])
+    assert "step left out. Videos: " in capfd.readouterr().err
+
+
+def test_a_step_that_is_left_out_changes_nothing(tmp_path):
+    """Weights, momentum and running statistics: training on with the bad step or without it is the same."""
+    everything_bad = partial(poison, rows=tuple(range(48)))
+    model = toy_model(dropout=0.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    toy_train(tmp_path, model=model, transform=everything_bad, num_steps=5, max_bad_in_row=6)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"step 2: loss nan, .* step number 3 in a row that is not finite.*learning_rate"
+    ):
+        toy_train(tmp_path, transform=partial(poison, rows=tuple(range(48))), max_bad_in_row=3)
+    assert len((tmp_path / "bad_steps.csv").read_text().splitlines()) == 4
+
+
+class GreedyNet(ToyNet):
+    """Asks for more memory than there is."""
+
+    def forward(self, clip):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+
+
+def test_out_of_memory_says_what_was_measured_and_what_to_lower(tmp_path):
+    expected = r"out of memory on cpu with 4 clips of \(3, 2, 6, 6\).*Tried to allocate 20.00 GiB.*train.accumulate \(now 2"
+    with pytest.raises(TrainingError, match=expected):
+        toy_train(tmp_path, model=GreedyNet(), accumulate=2)
+
+
+class ClipsOfAWorker(Dataset):
+    """The toy's batches, made by a forked process; `at_step` does something in that process first."""
+
+    def __init__(self, at_step=None):
+        self.at_step = at_step or {}
+
+    def __getitem__(self, step):
+        self.at_step.get(step, lambda: None)()
+        return next(toy_batches(step, batch_size=8))
+
+
+def kill_oneself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_loader_worker_is_an_error_and_no_hang(tmp_path):
+    clips = ClipsOfAWorker({3: kill_oneself})
+    with pytest.raises(TrainingError, match=r"a loader worker died: .*lower num_workers"):
+        toy_train(tmp_path, batches_from=lambda step: load(clips, range(step, 99), num_workers=1))
+
+
+def test_a_signal_to_all_processes_of_a_job_does_not_take_the_loader_away_first(tmp_path):
+    """Slurm signals every process of a job step; a dead worker would end training in the middle of a step."""
+
+    def batches_from(step):
+        for number, batch in enumerate(load(ClipsOfAWorker(), range(step, 99), num_workers=1), step):
+            if number == 5:
+                workers = [str(child.pid) for child in multiprocessing.active_children()]
+                assert workers
+                subprocess.run(["kill", "-TERM", *workers, str(os.getpid())], check=True)
+                time.sleep(0.2)
+            yield batch
+
+    with pytest.raises(SystemExit) as stopped:
+        toy_train(tmp_path, batches_from=batches_from)
+    assert stopped.value.code == 75
