@@ -21,10 +21,11 @@ rule train:
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
+        flow=flow_option,
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
-        " {params.stored} {params.stored_validation}"
+        " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
