@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | audio | models | features | scores | leaderboard
+#   snakemake manifest | flow | audio | models | features | scores | leaderboard
 #                                               one stage and what it needs
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
@@ -25,6 +25,7 @@ include: "workflow/rules/ensemble.smk"
 localrules:
     all,
     audio,
+    flow,
     models,
     features,
     scores,
@@ -32,9 +33,14 @@ localrules:
     fusions_table,
 
 
+rule flow:
+    input:
+        made_for("flow"),
+
+
 rule audio:
     input:
-        [path for split in CHALLENGE.dataset.annotations for path in audio_shards(split)],
+        made_for("audio"),
 
 
 rule models:
@@ -67,6 +73,7 @@ rule all:
     default_target: True
     input:
         rules.manifest.output,
+        rules.flow.input,
         rules.models.input,
         rules.features.input,
         rules.scores.input,

@@ -29,9 +29,11 @@ SettingsJson = Annotated[
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
 Stored = Annotated[
-    list[Path], typer.Option(help="File of the audio stage; once for each shard. For audio streams.")
+    list[Path], typer.Option(help="File of the flow or audio stage; once for each shard. For such streams.")
 ]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
+Shard = Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")]
+NumShards = Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")]
 
 
 @app.command(rich_help_panel=START)
@@ -86,6 +88,38 @@ def manifest(
         data_root,
         out,
         num_workers=threads,
+    )
+    wrote(out)
+
+
+@app.command(rich_help_panel=STAGES)
+def flow(
+    manifest: ManifestFile,
+    video_root: VideoRoot,
+    out: Out,
+    shard: Shard = 0,
+    num_shards: NumShards = 1,
+    settings: SettingsJson = "{}",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Compute optical flow, decoding each video once. Run it again after an interruption: it goes on.
+
+    Example: lgdnet flow --manifest results/sample/manifest/train.csv --video-root data/sample/videos
+    --settings '{"short_side": 64, "bound": 8}' --threads 2 --out results/sample/flow/train/0000.h5
+    """
+    from lgdnet.settings import FlowSettings, parse
+    from lgdnet.stages import flow as stage
+
+    stage.run(
+        manifest=manifest,
+        video_root=video_root,
+        out=out,
+        shard=shard,
+        num_shards=num_shards,
+        settings=parse(FlowSettings, settings),
+        threads=threads,
+        device=device,
     )
     wrote(out)
 
@@ -148,6 +182,7 @@ def train(
     init: Annotated[Path | None, typer.Option(help="model.safetensors of the stream to start from.")] = None,
     stored: Stored = [],  # noqa: B006
     stored_validation: Stored = [],  # noqa: B006
+    flow_settings: Annotated[str, typer.Option(help="JSON of the settings of the flow stage.")] = "{}",
     settings: SettingsJson = "{}",
     threads: Threads = 1,
     num_workers: Annotated[
@@ -161,7 +196,7 @@ def train(
     data/sample/videos --settings '{"backbone": "lgd-p3d-resnet18", "width": 16, "short_side": 64,
     "crop": 56}' --out results/sample/streams/frame16/model.safetensors
     """
-    from lgdnet.settings import StreamSettings, parse
+    from lgdnet.settings import FlowSettings, StreamSettings, parse
     from lgdnet.stages import train as stage
 
     stage.run(
@@ -174,6 +209,7 @@ def train(
         init=init,
         stored=stored,
         stored_validation=stored_validation,
+        flow_settings=parse(FlowSettings, flow_settings),
         threads=threads,
         num_workers=num_workers,
     )
@@ -186,8 +222,8 @@ def dump(
     manifest: ManifestFile,
     video_root: VideoRoot,
     out: Out,
-    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
-    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
+    shard: Shard = 0,
+    num_shards: NumShards = 1,
     draw: Annotated[int, typer.Option(min=0, help="Another number puts the clips elsewhere.")] = 0,
     stored: Stored = [],  # noqa: B006
     settings: SettingsJson = "{}",
@@ -486,6 +522,27 @@ def by_folder(files: list[Path]) -> list[list[Path]]:
     for file in files:
         folders.setdefault(file.parent, []).append(file)
     return list(folders.values())
+
+
+@app.command("show-flow", rich_help_panel=LOOKING)
+def show_flow(
+    video: Annotated[Path, typer.Argument(help="Any video file.")],
+    out: Annotated[Path, typer.Option(help="Folder for the two files.")] = Path(),
+    algorithm: Annotated[str, typer.Option(help="tvl1, dis, farneback or dual_tvl1.")] = "dis",
+    short_side: Annotated[int, typer.Option(min=16, help="Pixels.")] = 256,
+    bound: Annotated[float, typer.Option(min=0.1, help="Speed of the full colour, pixels per frame.")] = 20.0,
+    max_frames: Annotated[int, typer.Option(min=2, help="Stop after so many.")] = 300,
+) -> None:
+    """Draw the flow of a video: a PNG strip, and an mp4 with the frames beside their flow.
+
+    Example: lgdnet show-flow data/sample/videos/train/*000000*.mp4 --bound 4 --out pictures
+    """
+    from lgdnet.stages import show_flow as stage
+
+    for path in stage.run(
+        video, out=out, algorithm=algorithm, short_side=short_side, bound=bound, max_frames=max_frames
+    ):
+        wrote(path)
 
 
 def wrote(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the settings of a stream mean: its network, its clips, its transforms, its file.
+"""A stream's network and its file.
 
 Every stage that runs a network builds it here, so that training, dumping and prediction cannot differ.
 """
@@ -8,22 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lgdnet.artefact import file_digest
 from lgdnet.audio.grid import NUM_MELS
-from lgdnet.audio.reading import AudioError
-from lgdnet.audio.statistics import MelStatistics, mel_statistics
-from lgdnet.audio.storage import MelStore
+from lgdnet.audio.statistics import MelStatistics
 from lgdnet.checkpoint import CheckpointError, read_model, write_model
-from lgdnet.loader.audio import AudioSource, frames_of
-from lgdnet.loader.frames import FrameSource
-from lgdnet.log import say
-from lgdnet.manifest import Manifest
+from lgdnet.flow import Recipe
+from lgdnet.loader.audio import frames_of
 from lgdnet.modalities import MODALITIES
 from lgdnet.models import TwoPathNetwork, build_model, count_gflops, count_parameters
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed, parse
+from lgdnet.sources import Media, media_like
 
 
 @dataclass(frozen=True)
@@ -34,12 +30,17 @@ class Stream:
     settings: StreamSettings
     classes: list[str]
     digest: str  # sha256 of the model file
-    statistics: MelStatistics | None = None  # of the training sound
+    recipe: Recipe | None = None  # how the flow was made that it learned from
+    statistics: MelStatistics | None = None  # of the sound that it learned from
 
     def cost(self) -> dict[str, float]:
         """What the leaderboard says of its size: parameters, and GFLOPs (multiply-adds) per clip."""
         gflops = count_gflops(self.model, (1, *clip_shape(self.settings)))
         return {"parameters": count_parameters(self.model), "gflops_per_clip": gflops}
+
+    def media(self, video_root: Path, stored: Sequence[Path] = ()) -> Media:
+        """What the clips of new videos are cut from, made as those that it learned from."""
+        return media_like(self.settings, video_root, stored, recipe=self.recipe, statistics=self.statistics)
 
 
 def clip_shape(settings: StreamSettings) -> tuple[int, ...]:
@@ -64,87 +65,12 @@ def network_of(settings: StreamSettings, num_classes: int) -> TwoPathNetwork:
     )
 
 
-def clips_of(
-    settings: StreamSettings,
-    manifest: Manifest,
-    video_root: Path,
-    *,
-    stored: Sequence[Path] = (),
-    statistics: MelStatistics | None = None,
-) -> FrameSource | AudioSource:
-    """Clips of the videos of a manifest, in the stream's shape: random ones, or evenly spaced views.
-
-    `stored` are the files that the audio stage made of this manifest, `statistics` those of the training
-    sound.
-    """
-    if settings.modality == "audio":
-        if statistics is None:
-            raise AudioError(f"{manifest.path}: no mel statistics; train the audio stream again.")
-        return AudioSource(
-            manifest,
-            sound_of(manifest, stored),
-            statistics,
-            segment_frames=frames_of(settings.segment_sec),
-            clip_length=settings.clip_length,
-            frame_stride=settings.frame_stride,
-        )
-    return FrameSource(
-        manifest,
-        video_root,
-        clip_length=settings.clip_length,
-        frame_stride=settings.frame_stride,
-        size=settings.crop,
-        short_side=settings.short_side,
-        area=settings.train.augment.area,
-        ratio=settings.train.augment.aspect_ratio,
-    )
-
-
-def sound_of(manifest: Manifest, stored: Sequence[Path]) -> MelStore:
-    """The log-mel frames of a manifest's videos."""
-    if not stored:
-        raise AudioError(
-            f"{manifest.path}: an audio stream needs the files of the audio stage; name them with --stored."
-        )
-    return MelStore(stored)
-
-
-def videos_to_train(settings: StreamSettings, manifest: Manifest, stored: Sequence[Path]) -> Manifest:
-    """The videos that have something for this stream: all but, for sound, those that cannot be heard."""
-    if settings.modality != "audio":
-        return manifest
-    store = sound_of(manifest, stored)
-    audible = np.array([store.facts(video_id).is_audible for video_id in manifest.video_ids], bool)
-    if not audible.all():
-        say(
-            f"{manifest.path}: {(~audible).sum()} of {len(audible)} videos cannot be heard; left out of training"
-        )
-    return manifest.only(audible)
-
-
-def statistics_of(settings: StreamSettings, stored: Sequence[Path]) -> MelStatistics | None:
-    """Of the training sound, for an audio stream."""
-    return mel_statistics(stored) if settings.modality == "audio" else None
-
-
-def rows_without_clips(source: FrameSource | AudioSource) -> set[int]:
-    """Rows of videos that have nothing for this stream: no sound track, or a silent one."""
-    return set(range(len(source))) - set(source.rows) if isinstance(source, AudioSource) else set()
-
-
 def write_stream(
-    path: Path,
-    model: torch.nn.Module,
-    settings: StreamSettings,
-    classes: Sequence[str],
-    *,
-    statistics: MelStatistics | None = None,
+    path: Path, model: torch.nn.Module, settings: StreamSettings, classes: Sequence[str], media: Media
 ) -> None:
-    """Weights with the settings and classes that make a network of them again; sound with its statistics."""
+    """Weights with the settings and classes that make a network of them again, and what its clips were."""
     about = {"settings": changed(settings, TRAIN_KEYS), "classes": json.dumps(list(classes))}
-    if statistics is not None:
-        about["mel_statistics"] = statistics.to_json()
-    write_model(path, model.state_dict(), about)
+    write_model(path, model.state_dict(), {**about, **media.about()})
 
 
 def read_stream(path: Path) -> Stream:
@@ -157,5 +83,11 @@ def read_stream(path: Path) -> Stream:
     model = network_of(settings, len(classes))
     model.load_state_dict(weights)
     sound = about.get("mel_statistics")
-    statistics = MelStatistics.from_json(sound, source=path) if sound else None
-    return Stream(model.eval(), settings, classes, file_digest(path), statistics)
+    return Stream(
+        model.eval(),
+        settings,
+        classes,
+        file_digest(path),
+        recipe=Recipe.from_json(about["flow"]) if "flow" in about else None,
+        statistics=MelStatistics.from_json(sound, source=path) if sound else None,
+    )

@@ -64,24 +64,46 @@ def dumped(stream, split):
     return shards
 
 
-def audio_shards(split):
-    return [results(f"audio/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+def stage_before(stream):
+    """The stage that makes what a stream is cut from: "flow", "audio", or None where the videos will do."""
+    settings = CHALLENGE.streams[stream]
+    if settings.modality == "frame" or (settings.modality == "flow" and settings.flow_on_the_fly):
+        return None
+    return settings.modality
 
 
-def hears(stream):
-    return CHALLENGE.streams[stream].modality == "audio"
+def stored_files(stage, split):
+    return [results(f"{stage}/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def made_for(stage):
+    """All files of the flow or audio stage, where any stream is cut from them."""
+    if not any(stage_before(stream) == stage for stream in CHALLENGE.streams):
+        return []
+    return [path for split in CHALLENGE.dataset.annotations for path in stored_files(stage, split)]
 
 
 def stored_split(split):
     """Input of a stream: what an earlier stage made of a whole split."""
-    return lambda wildcards: audio_shards(split) if hears(wildcards.stream) else []
+
+    def files(wildcards):
+        stage = stage_before(wildcards.stream)
+        return stored_files(stage, split) if stage else []
+
+    return files
 
 
-def stored_shard(wildcards):
+def stored_shard(wildcards, split=None):
     """Input of a stream: what an earlier stage made of one shard."""
-    if not hears(wildcards.stream):
-        return []
-    return [results(f"audio/{wildcards.split}/{wildcards.shard}.h5")]
+    stage = stage_before(wildcards.stream)
+    return [results(f"{stage}/{split or wildcards.split}/{wildcards.shard}.h5")] if stage else []
+
+
+def flow_option(wildcards):
+    """How the flow must have been made, for flow streams."""
+    if CHALLENGE.streams[wildcards.stream].modality != "flow":
+        return ""
+    return f"--flow-settings {shlex.quote(lgdnet.settings.changed(CHALLENGE.flow))}"
 
 
 def options(name, paths):

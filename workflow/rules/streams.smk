@@ -25,10 +25,11 @@ rule train:
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
+        flow=flow_option,
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
-        " {params.stored} {params.stored_validation}"
+        " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -61,6 +62,7 @@ rule dump_again:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/train.csv"),
+        stored=lambda wildcards: stored_shard(wildcards, split="train"),
     output:
         features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
     log:
@@ -72,7 +74,8 @@ rule dump_again:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=num_shards("train"),
+        stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --draw {wildcards.draw} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+        " {params.stored} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
