@@ -128,7 +128,6 @@ class FlowSource:
             clip_length=self.clip_length,
             frame_stride=self.frame_stride,
             draw=self.draw,
-            draw=self.draw,
         )
         numbers = np.stack([self.clip_fields(row, start) for start in starts])  # (clips, T)
         needed, positions = np.unique(numbers, return_inverse=True)
