@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | flow | models | features | scores | leaderboard
+#   snakemake manifest | flow | audio | models | features | scores | leaderboard
 #                                               one stage and what it needs
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
@@ -17,6 +17,7 @@ if "challenge" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/media.smk"
+include: "workflow/rules/sound.smk"
 include: "workflow/rules/streams.smk"
 include: "workflow/rules/ensemble.smk"
 
@@ -24,6 +25,7 @@ include: "workflow/rules/ensemble.smk"
 localrules:
     all,
     flow,
+    audio,
     models,
     features,
     scores,
@@ -34,6 +36,11 @@ localrules:
 rule flow:
     input:
         all_flow_files(),
+
+
+rule audio:
+    input:
+        [path for split in CHALLENGE.dataset.annotations for path in audio_shards(split)],
 
 
 rule models:

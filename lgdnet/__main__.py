@@ -28,12 +28,8 @@ SettingsJson = Annotated[
 ]
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
+Stored = Annotated[list[Path], typer.Option(help="File of the flow or audio stage; once for each shard.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
-Shard = Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")]
-NumShards = Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")]
-FlowFolder = Annotated[
-    Path | None, typer.Option(help="Flow file, or folder of a split's flow files, for flow streams.")
-]
 
 
 @app.command(rich_help_panel=START)
@@ -93,12 +89,60 @@ def manifest(
 
 
 @app.command(rich_help_panel=STAGES)
+def fit_check(
+    config: Annotated[Path, typer.Argument(help="Challenge file, such as config.yaml.")],
+    stream: Annotated[str, typer.Argument(help="Name of a stream in it.")],
+    data_root: Annotated[Path | None, typer.Option(help="Instead of the file's data_root.")] = None,
+    results: Annotated[Path, typer.Option(help="Folder of the results; the manifest must be there.")] = Path(
+        "results"
+    ),
+    threads: Threads = 1,
+) -> None:
+    """Train a stream for a few steps; print memory, clips per second and hours for the whole schedule.
+
+    Example: lgdnet fit-check config.yaml frame16
+    """
+    from lgdnet.stages import fit_check as stage
+
+    stage.run(config, stream, data_root=data_root, results=results, threads=threads)
+
+
+@app.command(rich_help_panel=STAGES)
+def audio(
+    manifest: ManifestFile,
+    video_root: VideoRoot,
+    out: Out,
+    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
+    settings: SettingsJson = "{}",
+    threads: Threads = 1,
+) -> None:
+    """Write the log-mel frames of every video's sound to HDF5; no sound and silence are recorded.
+
+    Example: lgdnet audio --manifest results/sample/manifest/train.csv --video-root data/sample/videos
+    --out results/sample/audio/train/0000.h5
+    """
+    from lgdnet.settings import AudioSettings, parse
+    from lgdnet.stages import audio as stage
+
+    stage.run(
+        manifest=manifest,
+        video_root=video_root,
+        out=out,
+        shard=shard,
+        num_shards=num_shards,
+        settings=parse(AudioSettings, settings),
+        num_workers=threads,
+    )
+
+
+@app.command(rich_help_panel=STAGES)
 def flow(
     manifest: ManifestFile,
     video_root: VideoRoot,
     out: Out,
-    shard: Shard = 0,
-    num_shards: NumShards = 1,
+    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
     settings: SettingsJson = "{}",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
     threads: Threads = 1,
@@ -125,25 +169,6 @@ def flow(
 
 
 @app.command(rich_help_panel=STAGES)
-def fit_check(
-    config: Annotated[Path, typer.Argument(help="Challenge file, such as config.yaml.")],
-    stream: Annotated[str, typer.Argument(help="Name of a stream in it.")],
-    data_root: Annotated[Path | None, typer.Option(help="Instead of the file's data_root.")] = None,
-    results: Annotated[Path, typer.Option(help="Folder of the results; the manifest must be there.")] = Path(
-        "results"
-    ),
-    threads: Threads = 1,
-) -> None:
-    """Train a stream for a few steps; print memory, clips per second and hours for the whole schedule.
-
-    Example: lgdnet fit-check config.yaml frame16
-    """
-    from lgdnet.stages import fit_check as stage
-
-    stage.run(config, stream, data_root=data_root, results=results, threads=threads)
-
-
-@app.command(rich_help_panel=STAGES)
 def train(
     manifest: ManifestFile,
     validation: Annotated[Path, typer.Option(help="Manifest of the split that is watched while training.")],
@@ -151,8 +176,8 @@ def train(
     video_root: VideoRoot,
     out: Out,
     init: Annotated[Path | None, typer.Option(help="model.safetensors of the stream to start from.")] = None,
-    flow: FlowFolder = None,
-    validation_flow: Annotated[Path | None, typer.Option(help="The same of the watched split.")] = None,
+    stored: Stored = [],  # noqa: B006
+    stored_validation: Stored = [],  # noqa: B006
     flow_settings: Annotated[str, typer.Option(help="JSON of the settings of the flow stage.")] = "{}",
     settings: SettingsJson = "{}",
     threads: Threads = 1,
@@ -178,8 +203,8 @@ def train(
         out=out,
         settings=parse(StreamSettings, settings),
         init=init,
-        flow=flow,
-        validation_flow=validation_flow,
+        stored=stored,
+        stored_validation=stored_validation,
         flow_settings=parse(FlowSettings, flow_settings),
         threads=threads,
         num_workers=num_workers,
@@ -193,10 +218,10 @@ def dump(
     manifest: ManifestFile,
     video_root: VideoRoot,
     out: Out,
-    flow: FlowFolder = None,
-    shard: Shard = 0,
-    num_shards: NumShards = 1,
+    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
+    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
     draw: Annotated[int, typer.Option(min=0, help="Another number puts the clips elsewhere.")] = 0,
+    stored: Stored = [],  # noqa: B006
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
@@ -213,11 +238,11 @@ def dump(
         manifest=manifest,
         video_root=video_root,
         out=out,
-        flow=flow,
         shard=shard,
         num_shards=num_shards,
         draw=draw,
         settings=parse(DumpSettings, settings),
+        stored=stored,
         threads=threads,
     )
     wrote(out)

@@ -1,7 +1,7 @@
 """What the training settings of a stream mean: how many steps, at which rates, on which batches, in which parts."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,8 @@ from lgdnet.models.inflate import load_weights
 from lgdnet.optimizer import build_optimizer
 from lgdnet.schedules import last_steps, learning_rate, scaled
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed
-from lgdnet.streams import Media, clips_of, network_of
+from lgdnet.spec_augment import sound_transform
+from lgdnet.streams import Basis, clips_of, network_of, rows_without_clips
 
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
@@ -54,10 +55,13 @@ class Plan:
 
     settings: StreamSettings
     videos: Manifest
-    media: Media
+    video_root: Path
     ranks: Ranks
     device: torch.device
     num_workers: int
+    num_classes: int
+    stored: tuple[Path, ...] = ()  # files that an earlier stage made of the videos
+    basis: Basis = None
 
     def __post_init__(self) -> None:
         train, world_size = self.settings.train, self.ranks.world_size
@@ -136,7 +140,7 @@ class Plan:
         """This process's batches from `step` on."""
         settings = self.settings.model_copy(update={"clip_length": clip_length})
         return batches(
-            clips_of(settings, self.videos, self.media),
+            clips_of(settings, self.videos, self.video_root, stored=self.stored, basis=self.basis),
             batch_size=self.clips_per_process,
             seed=settings.train.seed,
             start_step=step,
@@ -147,11 +151,20 @@ class Plan:
             pin_memory=self.device.type == "cuda",
         )
 
-    def transform(self, num_classes: int) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
+    def transform(self) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
         """From bytes to what the network and the loss take, on the device."""
-        augment = self.settings.train.augment
+        modality, augment = MODALITIES[self.settings.modality], self.settings.train.augment
+        if not modality.is_pixels:
+            return sound_transform(
+                num_classes=self.num_classes,
+                num_masks=augment.sound.num_masks,
+                max_mask_bins=augment.sound.max_mask_bins,
+                max_mask_frames=augment.sound.max_mask_frames,
+                max_gain=augment.sound.max_gain,
+                mixup=augment.sound.mixup,
+            )
         return train_transform(
-            MODALITIES[self.settings.modality],
+            modality,
             flip=augment.mirror,
             colour=augment.colour,
             grey=augment.grey,
@@ -161,7 +174,7 @@ class Plan:
             erase=augment.erase,
             mixup_alpha=augment.mixup,
             cutmix_alpha=augment.cutmix,
-            num_classes=num_classes,
+            num_classes=self.num_classes,
         )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
@@ -179,7 +192,9 @@ class Plan:
         settings = json.loads(changed(self.settings, TRAIN_KEYS))
         for key in WITHOUT_EFFECT:
             settings.get("train", {}).pop(key, None)
-        return digest({"settings": settings, "manifest": file_digest(self.videos.path), **sources})
+        sound = self.basis.to_json() if self.basis else ""
+        sources = {**sources, "manifest": file_digest(self.videos.path), "sound": sound}
+        return digest({"settings": settings, **sources})
 
     def describe(self) -> str:
         """One line: batch, rate, steps, parts."""
@@ -226,15 +241,18 @@ class Validator:
         self,
         settings: StreamSettings,
         videos: Manifest,
-        media: Media,
+        video_root: Path,
         *,
         num_classes: int,
         device: torch.device,
         num_workers: int,
+        stored: Sequence[Path] = (),
+        basis: Basis = None,
     ) -> None:
-        self.rows = np.flatnonzero(videos.labels >= 0)
+        self.source = clips_of(settings, videos, video_root, stored=stored, basis=basis)
+        absent = rows_without_clips(self.source)
+        self.rows = np.array([i for i in np.flatnonzero(videos.labels >= 0) if i not in absent], np.int64)
         self.labels = videos.labels[self.rows]
-        self.source = clips_of(settings, videos, media)
         self.transform = eval_transform(MODALITIES[settings.modality])
         self.batch_size = max(512 // settings.clip_length, 1)  # clips; fixed, so that the bits are
         self.num_classes = num_classes

@@ -24,18 +24,17 @@ from lgdnet.settings.rows import (
     stream_rows,
     submitted_row,
 )
+from lgdnet.settings.sound import AudioSettings, NoiseSettings, SoundAugmentSettings
 from lgdnet.settings.tree import (
     DUMP_KEYS,
     FIT_KEYS,
     TRAIN_KEYS,
-    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
     LengthSettings,
     ManifestSettings,
-    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -65,6 +64,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "ShardSettings",
+    "SoundAugmentSettings",
     "StreamSettings",
     "TrainSettings",
     "WeightsSettings",

@@ -16,6 +16,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
 
@@ -71,23 +72,6 @@ class ManifestSettings(Settings):
     with decord where that was found exact."""
 
 
-class NoiseSettings(Settings):
-    """White noise that makes the sound of every video harder, for experiments."""
-
-    snr_db: float = 0.0
-    """Decibels by which the sound, over a whole video, is stronger than the noise; may be negative."""
-    seed: NonNegativeInt = 0
-    """The noise of a video follows from this and its id."""
-
-
-class AudioSettings(Settings):
-    """How sound becomes log-mel frames: 16 kHz, windows of 25 ms every 10 ms, 128 bins from 60 to 7800 Hz."""
-
-    noise: NoiseSettings | None = None
-    timeout_sec: PositiveFloat = 600.0
-    """The sound of a file that takes longer than this to decode is an error that names it."""
-
-
 class ShardSettings(Settings):
     """How many jobs the work on each split is cut into. A job is a shard, never a video."""
 
@@ -135,6 +119,7 @@ class AugmentSettings(Settings):
     """MixUp: alpha of the Beta distribution; 0 is off."""
     cutmix: NonNegativeFloat = 0.0
     """CutMix: alpha of the Beta distribution; 0 is off. With both, each batch gets one of them."""
+    sound: SoundAugmentSettings = SoundAugmentSettings()
 
 
 class LengthSettings(Settings):
@@ -242,6 +227,8 @@ class StreamSettings(Settings):
     """Frames per clip."""
     frame_stride: PositiveInt = 1
     """Every how many frames of the video one is taken."""
+    segment_sec: PositiveFloat = 2.56
+    """Sound around the middle of each clip that the network hears, seconds; only of audio."""
     short_side: PositiveInt = 256
     """Frames are decoded to this short side, pixels."""
     crop: PositiveInt = 224

@@ -1,6 +1,6 @@
 """A trained network and a shard of videos in, features and logits of every view out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from lgdnet.manifest import read_manifest
 from lgdnet.modalities import MODALITIES
 from lgdnet.models import Output, TwoPathNetwork
 from lgdnet.scores import FeaturesWriter
-from lgdnet.settings import DumpSettings, FlowSettings
-from lgdnet.streams import clips_of, media_of, read_stream
+from lgdnet.settings import DumpSettings
+from lgdnet.streams import clips_of, read_stream, rows_without_clips
 
 FRAMES_PER_BATCH = 320  # 20 clips of 16 frames go through the network at once; longer clips, fewer
 
@@ -29,25 +29,24 @@ def run(
     manifest: Path,
     video_root: Path,
     out: Path,
-    flow: Path | None = None,
     shard: int = 0,
     num_shards: int = 1,
     draw: int = 0,
     settings: DumpSettings,
+    stored: Sequence[Path] = (),
     threads: int = 1,
 ) -> None:
     """Write the views of one shard of `manifest`; each `draw` has other clip starts.
 
-    An interrupted dump goes on after its last whole video. `flow`: the flow file of the shard, or the folder of
-    the split's, for flow streams; it must have been made as the flow was that the network learned from.
+    An interrupted dump goes on after its last whole video. `stored` are the files that the flow or the audio
+    stage made of `manifest`. A video without sound is written as absent.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
     network = stream.model.to(device)
     videos = read_manifest(manifest).shard(shard, num_shards)
-    wanted = stream.recipe or FlowSettings()
-    source = clips_of(stream.settings, videos, media_of(stream.settings, video_root, flow, wanted))
+    source = clips_of(stream.settings, videos, video_root, stored=stored, basis=stream.basis)
     source.draw = draw
     writer = FeaturesWriter(
         out,
@@ -68,12 +67,16 @@ def run(
     )
     transform = eval_transform(MODALITIES[stream.settings.modality])
     with writer:
-        rows = range(writer.num_done, len(videos))
+        absent = rows_without_clips(source)
+        todo = range(writer.num_done, len(videos))
+        rows = [row for row in todo if row not in absent]
         all_views = views(source, num_clips=settings.num_clips, num_crops=settings.num_crops, rows=rows)
         by_video = groupby(all_views, key=lambda view: view.row)
-        shown = progress(by_video, what="dump", total=len(videos), done=writer.num_done, unit="videos")
-        for row, of_video in shown:
-            seen = list(of_video)
+        for row in progress(todo, what="dump", done=writer.num_done, unit="videos"):
+            if row in absent:
+                writer.add_absent(videos.video_ids[row])
+                continue
+            seen = list(next(by_video)[1])
             clips = (transform(part, device) for part in batches_of(seen))
             features_local, features_global, logits = forward(network, clips)
             writer.add(
@@ -87,8 +90,8 @@ def run(
 
 
 def batches_of(seen: list[View]) -> Iterator[Tensor]:
-    """Views of one video, as many together as fit: (n, C, T, H, W) uint8 each."""
-    num_frames = seen[0].clip.shape[1]
+    """Views of one video, as many together as fit: (n, C, T, H, W) uint8 each, or (n, 1, F, T) of sound."""
+    num_frames = seen[0].clip.shape[1] if seen[0].clip.ndim == 4 else 16  # a segment is as large as 16 frames
     together = max(FRAMES_PER_BATCH // num_frames, 1)
     for start in range(0, len(seen), together):
         yield torch.stack([view.clip for view in seen[start : start + together]])

@@ -17,7 +17,7 @@ from lgdnet.optimizer import align
 from lgdnet.plan import Part, Plan, share_cores, starting_network
 from lgdnet.settings import read_challenge
 from lgdnet.settings.base import nearest
-from lgdnet.streams import media_of
+from lgdnet.streams import basis_of, videos_to_train
 from lgdnet.trainer import PRECISIONS, Recipe, Run, learning_mode, update, wrapped
 from lgdnet.watch import peak_memory_mb
 
@@ -72,8 +72,19 @@ def run(
     videos, classes = read_manifest(folder / "train.csv"), read_classes(folder / "classes.txt")
     here = pick_device(device, 0)
     video_root = (data_root or challenge.data_root) / challenge.dataset.video_root
-    media = media_of(settings, video_root, folder.parent / "flow" / "train", challenge.flow)
-    plan = Plan(settings, videos, media, ALONE, here, share_cores(threads, here, None))
+    workers = share_cores(threads, here, None)
+    stored = sorted((folder.parent / settings.modality / "train").glob("*.h5"))  # flow or audio files
+    plan = Plan(
+        settings,
+        videos_to_train(settings, videos, stored),
+        video_root,
+        ALONE,
+        here,
+        workers,
+        num_classes=len(classes),
+        stored=tuple(stored),
+        basis=basis_of(settings, stored, challenge.flow),
+    )
     model = starting_network(settings, len(classes), None).to(here)
     print(f"{stream}: {plan.describe()}")
     fits, begin = [], 0

@@ -4,6 +4,7 @@ Checkpoints lie in `checkpoints/` beside the model file; a run that was stopped 
 """
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
 from lgdnet.plan import Part, Plan, Validator, share_cores, starting_network
 from lgdnet.settings import FlowSettings, StreamSettings
-from lgdnet.streams import media_of, write_stream
+from lgdnet.streams import basis_of, videos_to_train, write_stream
 from lgdnet.trainer import train
 
 ONE_PATH_HEADS = ("local", "global")  # some of the other path's last weights have no gradient
@@ -33,8 +34,8 @@ def run(
     out: Path,
     settings: StreamSettings,
     init: Path | None = None,
-    flow: Path | None = None,
-    validation_flow: Path | None = None,
+    stored: Sequence[Path] = (),
+    stored_validation: Sequence[Path] = (),
     flow_settings: FlowSettings = FlowSettings(),  # noqa: B008  frozen
     threads: int = 1,
     num_workers: int | None = None,
@@ -42,32 +43,42 @@ def run(
 ) -> None:
     """Train, and write the model to `out`. Under torchrun or srun every process calls this.
 
+    `stored` and `stored_validation` are the files that the flow or the audio stage made of both splits;
+    the flow must have been made as `flow_settings` say.
     `threads` CPU cores belong to each process. On a GPU they all load clips; on a CPU half of them do.
-    `flow` and `validation_flow` are the folders of both splits' flow files; other streams ignore them.
     Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
     """
     folder = out.parent
     with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
         num_workers = share_cores(threads, here, num_workers)
-        videos, names = read_manifest(manifest), read_classes(classes)
-        media = media_of(settings, video_root, flow, flow_settings)
-        plan = Plan(settings, videos, media, ranks, here, num_workers)
+        names = read_classes(classes)
+        videos = videos_to_train(settings, read_manifest(manifest), stored)
+        basis = basis_of(settings, stored, flow_settings)
+        plan = Plan(
+            settings,
+            videos,
+            video_root,
+            ranks,
+            here,
+            num_workers,
+            num_classes=len(names),
+            stored=tuple(stored),
+            basis=basis,
+        )
         model = starting_network(settings, len(names), init).to(here)
-        sources = {
-            "classes": file_digest(classes),
-            "init": file_digest(init) if init else "",
-            "flow": media.recipe.to_json() if media.recipe else "",
-        }
+        sources = {"classes": file_digest(classes), "init": file_digest(init) if init else ""}
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
         trackers = open_trackers(settings.train.trackers if ranks.first else (), folder, run=folder.name)
         history = History(folder / "history.csv", trackers)
         validator = Validator(
             settings,
             read_manifest(validation),
-            media_of(settings, video_root, validation_flow, media.recipe or flow_settings),
+            video_root,
             num_classes=len(names),
             device=here,
             num_workers=num_workers,
+            stored=stored_validation,
+            basis=basis,
         )
         if ranks.first:
             say(plan.describe())
@@ -75,7 +86,7 @@ def run(
         for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
             result = train_part(plan, part, model, checkpoints, history, validator)
         if ranks.first:
-            write_stream(out, result, settings, names, recipe=media.recipe)
+            write_stream(out, result, settings, names, basis=basis)
         for tracker in trackers:
             tracker.close()
 
@@ -93,7 +104,7 @@ def train_part(
     return train(
         model,
         batches_from=partial(plan.batches_from, clip_length=part.clip_length),
-        transform=plan.transform(validator.num_classes),
+        transform=plan.transform(),
         loss=partial(training_loss, label_smoothing=settings.label_smoothing),
         optimizer=plan.optimizer(model),
         learning_rate=plan.learning_rate,

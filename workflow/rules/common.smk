@@ -64,6 +64,56 @@ def dumped(stream, split):
     return shards
 
 
+def audio_shards(split):
+    return [results(f"audio/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def flow_shards(split):
+    return [results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def all_flow_files():
+    """Of every split, where any stream reads flow files."""
+    if not any(stored_stage(stream) == "flow" for stream in CHALLENGE.streams):
+        return []
+    return [path for split in CHALLENGE.dataset.annotations for path in flow_shards(split)]
+
+
+def stored_stage(stream):
+    """The stage, flow or audio, whose files a stream reads instead of videos; None where it reads videos."""
+    settings = CHALLENGE.streams[stream]
+    reads_videos = settings.modality == "frame" or settings.flow_on_the_fly
+    return None if reads_videos else settings.modality
+
+
+def stored_split(split):
+    """Input of a stream: what an earlier stage made of a whole split."""
+    shards = {"flow": flow_shards, "audio": audio_shards, None: lambda split: []}
+    return lambda wildcards: shards[stored_stage(wildcards.stream)](split)
+
+
+def stored_shard(split=None):
+    """Input of a stream: what an earlier stage made of one shard."""
+
+    def of(wildcards):
+        stage = stored_stage(wildcards.stream)
+        return [results(f"{stage}/{split or wildcards.split}/{wildcards.shard}.h5")] if stage else []
+
+    return of
+
+
+def flow_settings(wildcards):
+    """What the flow has to be made with, for flow streams."""
+    if CHALLENGE.streams[wildcards.stream].modality != "flow":
+        return ""
+    return f"--flow-settings {shlex.quote(lgdnet.settings.changed(CHALLENGE.flow))}"
+
+
+def options(name, paths):
+    """One option of the command line for each file."""
+    return " ".join(f"{name} {shlex.quote(str(path))}" for path in paths)
+
+
 def video_scores(split):
     """Score files of every row of the leaderboard, for one split."""
     return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
@@ -105,50 +155,6 @@ def train_settings(wildcards):
 
 def dump_settings(wildcards):
     return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS)
-
-
-def uses_flow_files(stream):
-    settings = CHALLENGE.streams[stream]
-    return settings.modality == "flow" and not settings.flow_on_the_fly
-
-
-def flow_shards(split):
-    return [results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
-
-
-def all_flow_files():
-    """Of every split, where any stream reads flow files."""
-    if not any(uses_flow_files(stream) for stream in CHALLENGE.streams):
-        return []
-    return [path for split in CHALLENGE.dataset.annotations for path in flow_shards(split)]
-
-
-def flow_for_training(wildcards):
-    """Flow files of the splits that training reads, for flow streams."""
-    if not uses_flow_files(wildcards.stream):
-        return []
-    return [*flow_shards("train"), *flow_shards(CHALLENGE.evaluate.split)]
-
-
-def training_flow_options(wildcards):
-    """The folders of those files; what they must be made with also where there are none."""
-    if CHALLENGE.streams[wildcards.stream].modality != "flow":
-        return []
-    folders = [
-        "--flow",
-        results("flow/train"),
-        "--validation-flow",
-        results(f"flow/{CHALLENGE.evaluate.split}"),
-    ]
-    settings = ["--flow-settings", lgdnet.settings.changed(CHALLENGE.flow)]
-    return (folders if uses_flow_files(wildcards.stream) else []) + settings
-
-
-def flow_for_dump(wildcards, split=None):
-    """The flow file of the same shard, for flow streams."""
-    if not uses_flow_files(wildcards.stream):
-        return []
-    return [results(f"flow/{split or wildcards.split}/{wildcards.shard}.h5")]
 
 
 def init_of(wildcards):

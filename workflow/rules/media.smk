@@ -21,7 +21,7 @@ rule manifest:
         " --settings {params.settings:q} --out {params.out:q} --threads {threads} 2> {log:q}"
 
 
-rule extract_flow:
+rule flow_shard:
     input:
         manifest=results("manifest/{split}.csv"),
     output:

@@ -8,8 +8,9 @@ rule train:
         validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
         classes=results("manifest/classes.txt"),
         init=init_of,
-        flow=flow_for_training,
         weights=pretrained,
+        stored=stored_split("train"),
+        stored_validation=stored_split(CHALLENGE.evaluate.split),
     output:
         # Checkpoints lie beside it, undeclared: Snakemake deletes the declared outputs of a failed job.
         model=results("streams/{stream}/model.safetensors"),
@@ -22,10 +23,13 @@ rule train:
         settings=train_settings,
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
-        flow=training_flow_options,
+        stored=lambda wildcards, input: options("--stored", input.stored),
+        flow_settings=flow_settings,
+        stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
-        " --classes {input.classes:q} --video-root {params.video_root:q} {params.init} {params.flow:q}"
+        " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
+        " {params.stored} {params.stored_validation} {params.flow_settings}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -33,7 +37,7 @@ rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/{split}.csv"),
-        flow=flow_for_dump,
+        stored=stored_shard(),
     output:
         features=results("streams/{stream}/features/{split}/{shard}.h5"),
     log:
@@ -45,11 +49,12 @@ rule dump:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
-        flow=lambda wildcards, input: f"--flow {input.flow}" if input.flow else "",
+        stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " {params.flow} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+        " {params.stored}"
+        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
 
 
 # Further dumps of the training split, with other clip starts: learned aggregations over-fit less.
@@ -57,7 +62,7 @@ rule dump_again:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/train.csv"),
-        flow=lambda wildcards: flow_for_dump(wildcards, split="train"),
+        stored=stored_shard("train"),
     output:
         features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
     log:
@@ -69,8 +74,9 @@ rule dump_again:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=num_shards("train"),
-        flow=lambda wildcards, input: f"--flow {input.flow}" if input.flow else "",
+        stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --draw {wildcards.draw} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " {params.flow} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+        " {params.stored}"
+        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
