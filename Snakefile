@@ -24,8 +24,8 @@ include: "workflow/rules/ensemble.smk"
 
 localrules:
     all,
-    flow,
     audio,
+    flow,
     models,
     features,
     scores,
@@ -35,12 +35,12 @@ localrules:
 
 rule flow:
     input:
-        all_flow_files(),
+        made_for("flow"),
 
 
 rule audio:
     input:
-        [path for split in CHALLENGE.dataset.annotations for path in audio_shards(split)],
+        made_for("audio"),
 
 
 rule models:

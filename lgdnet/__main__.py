@@ -28,8 +28,12 @@ SettingsJson = Annotated[
 ]
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
-Stored = Annotated[list[Path], typer.Option(help="File of the flow or audio stage; once for each shard.")]
+Stored = Annotated[
+    list[Path], typer.Option(help="File of the flow or audio stage; once for each shard. For such streams.")
+]
 Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
+Shard = Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")]
+NumShards = Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")]
 
 
 @app.command(rich_help_panel=START)
@@ -89,6 +93,38 @@ def manifest(
 
 
 @app.command(rich_help_panel=STAGES)
+def flow(
+    manifest: ManifestFile,
+    video_root: VideoRoot,
+    out: Out,
+    shard: Shard = 0,
+    num_shards: NumShards = 1,
+    settings: SettingsJson = "{}",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    threads: Threads = 1,
+) -> None:
+    """Compute optical flow, decoding each video once. Run it again after an interruption: it goes on.
+
+    Example: lgdnet flow --manifest results/sample/manifest/train.csv --video-root data/sample/videos
+    --settings '{"short_side": 64, "bound": 8}' --threads 2 --out results/sample/flow/train/0000.h5
+    """
+    from lgdnet.settings import FlowSettings, parse
+    from lgdnet.stages import flow as stage
+
+    stage.run(
+        manifest=manifest,
+        video_root=video_root,
+        out=out,
+        shard=shard,
+        num_shards=num_shards,
+        settings=parse(FlowSettings, settings),
+        threads=threads,
+        device=device,
+    )
+    wrote(out)
+
+
+@app.command(rich_help_panel=STAGES)
 def fit_check(
     config: Annotated[Path, typer.Argument(help="Challenge file, such as config.yaml.")],
     stream: Annotated[str, typer.Argument(help="Name of a stream in it.")],
@@ -134,38 +170,6 @@ def audio(
         settings=parse(AudioSettings, settings),
         num_workers=threads,
     )
-
-
-@app.command(rich_help_panel=STAGES)
-def flow(
-    manifest: ManifestFile,
-    video_root: VideoRoot,
-    out: Out,
-    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
-    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
-    settings: SettingsJson = "{}",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
-    threads: Threads = 1,
-) -> None:
-    """Compute optical flow, decoding each video once. Run it again after an interruption: it goes on.
-
-    Example: lgdnet flow --manifest results/sample/manifest/train.csv --video-root data/sample/videos
-    --settings '{"short_side": 64, "bound": 8}' --threads 2 --out results/sample/flow/train/0000.h5
-    """
-    from lgdnet.settings import FlowSettings, parse
-    from lgdnet.stages import flow as stage
-
-    stage.run(
-        manifest=manifest,
-        video_root=video_root,
-        out=out,
-        shard=shard,
-        num_shards=num_shards,
-        settings=parse(FlowSettings, settings),
-        threads=threads,
-        device=device,
-    )
-    wrote(out)
 
 
 @app.command(rich_help_panel=STAGES)
@@ -218,8 +222,8 @@ def dump(
     manifest: ManifestFile,
     video_root: VideoRoot,
     out: Out,
-    shard: Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")] = 0,
-    num_shards: Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")] = 1,
+    shard: Shard = 0,
+    num_shards: NumShards = 1,
     draw: Annotated[int, typer.Option(min=0, help="Another number puts the clips elsewhere.")] = 0,
     stored: Stored = [],  # noqa: B006
     settings: SettingsJson = "{}",

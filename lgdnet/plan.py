@@ -1,7 +1,7 @@
 """What the training settings of a stream mean: how many steps, at which rates, on which batches, in which parts."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,9 @@ from lgdnet.models.inflate import load_weights
 from lgdnet.optimizer import build_optimizer
 from lgdnet.schedules import last_steps, learning_rate, scaled
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed
+from lgdnet.sources import Media, clips_of, rows_without_clips
 from lgdnet.spec_augment import sound_transform
-from lgdnet.streams import Basis, clips_of, network_of, rows_without_clips
+from lgdnet.streams import network_of
 
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
@@ -55,13 +56,11 @@ class Plan:
 
     settings: StreamSettings
     videos: Manifest
-    video_root: Path
+    media: Media
     ranks: Ranks
     device: torch.device
     num_workers: int
     num_classes: int
-    stored: tuple[Path, ...] = ()  # files that an earlier stage made of the videos
-    basis: Basis = None
 
     def __post_init__(self) -> None:
         train, world_size = self.settings.train, self.ranks.world_size
@@ -140,7 +139,7 @@ class Plan:
         """This process's batches from `step` on."""
         settings = self.settings.model_copy(update={"clip_length": clip_length})
         return batches(
-            clips_of(settings, self.videos, self.video_root, stored=self.stored, basis=self.basis),
+            clips_of(settings, self.videos, self.media),
             batch_size=self.clips_per_process,
             seed=settings.train.seed,
             start_step=step,
@@ -192,8 +191,7 @@ class Plan:
         settings = json.loads(changed(self.settings, TRAIN_KEYS))
         for key in WITHOUT_EFFECT:
             settings.get("train", {}).pop(key, None)
-        sound = self.basis.to_json() if self.basis else ""
-        sources = {**sources, "manifest": file_digest(self.videos.path), "sound": sound}
+        sources = {**sources, **self.media.about(), "manifest": file_digest(self.videos.path)}
         return digest({"settings": settings, **sources})
 
     def describe(self) -> str:
@@ -241,15 +239,13 @@ class Validator:
         self,
         settings: StreamSettings,
         videos: Manifest,
-        video_root: Path,
+        media: Media,
         *,
         num_classes: int,
         device: torch.device,
         num_workers: int,
-        stored: Sequence[Path] = (),
-        basis: Basis = None,
     ) -> None:
-        self.source = clips_of(settings, videos, video_root, stored=stored, basis=basis)
+        self.source = clips_of(settings, videos, media)
         absent = rows_without_clips(self.source)
         self.rows = np.array([i for i in np.flatnonzero(videos.labels >= 0) if i not in absent], np.int64)
         self.labels = videos.labels[self.rows]

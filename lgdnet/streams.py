@@ -1,35 +1,25 @@
-"""What the settings of a stream mean: its network, its clips, its transforms, its file.
+"""A stream's network and its file.
 
 Every stage that runs a network builds it here, so that training, dumping and prediction cannot differ.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from lgdnet.artefact import file_digest
 from lgdnet.audio.grid import NUM_MELS
-from lgdnet.audio.reading import AudioError
-from lgdnet.audio.statistics import MelStatistics, mel_statistics
-from lgdnet.audio.storage import MelStore
+from lgdnet.audio.statistics import MelStatistics
 from lgdnet.checkpoint import CheckpointError, read_model, write_model
-from lgdnet.flow import FlowError, FlowShard, Recipe, default_algorithm
-from lgdnet.loader.audio import AudioSource, frames_of
-from lgdnet.loader.flow import FlowSource, computed_fields, stored_fields
-from lgdnet.loader.frames import FrameSource
-from lgdnet.log import say
-from lgdnet.manifest import Manifest
+from lgdnet.flow import Recipe
+from lgdnet.loader.audio import frames_of
 from lgdnet.modalities import MODALITIES
 from lgdnet.models import TwoPathNetwork, build_model, count_gflops, count_parameters
-from lgdnet.settings import TRAIN_KEYS, FlowSettings, StreamSettings, changed, parse
-
-Source = FrameSource | FlowSource | AudioSource
-Basis = MelStatistics | Recipe | None
-"""What clips must be made with to suit a network: statistics of its training sound, the recipe of its flow."""
+from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed, parse
+from lgdnet.sources import Media, media_like
 
 
 @dataclass(frozen=True)
@@ -40,12 +30,17 @@ class Stream:
     settings: StreamSettings
     classes: list[str]
     digest: str  # sha256 of the model file
-    basis: Basis = None
+    recipe: Recipe | None = None  # how the flow was made that it learned from
+    statistics: MelStatistics | None = None  # of the sound that it learned from
 
     def cost(self) -> dict[str, float]:
         """What the leaderboard says of its size: parameters, and GFLOPs (multiply-adds) per clip."""
         gflops = count_gflops(self.model, (1, *clip_shape(self.settings)))
         return {"parameters": count_parameters(self.model), "gflops_per_clip": gflops}
+
+    def media(self, video_root: Path, stored: Sequence[Path] = ()) -> Media:
+        """What the clips of new videos are cut from, made as those that it learned from."""
+        return media_like(self.settings, video_root, stored, recipe=self.recipe, statistics=self.statistics)
 
 
 def clip_shape(settings: StreamSettings) -> tuple[int, ...]:
@@ -70,152 +65,12 @@ def network_of(settings: StreamSettings, num_classes: int) -> TwoPathNetwork:
     )
 
 
-def clips_of(
-    settings: StreamSettings,
-    manifest: Manifest,
-    video_root: Path,
-    *,
-    stored: Sequence[Path] = (),
-    basis: Basis = None,
-) -> Source:
-    """Clips of the videos of a manifest, in the stream's shape: random ones, or evenly spaced views.
-
-    `stored` are the files that the flow or the audio stage made of this manifest.
-    """
-    return SOURCES[settings.modality](settings, manifest, video_root, stored, basis)
-
-
-def frame_clips(
-    settings: StreamSettings, manifest: Manifest, video_root: Path, stored: Sequence[Path], basis: Basis
-) -> FrameSource:
-    """From the videos themselves."""
-    return FrameSource(
-        manifest,
-        video_root,
-        clip_length=settings.clip_length,
-        frame_stride=settings.frame_stride,
-        size=settings.crop,
-        short_side=settings.short_side,
-        area=settings.train.augment.area,
-        ratio=settings.train.augment.aspect_ratio,
-    )
-
-
-def flow_clips(
-    settings: StreamSettings, manifest: Manifest, video_root: Path, stored: Sequence[Path], basis: Basis
-) -> FlowSource:
-    """From flow files made by the recipe in `basis`, or by that recipe on the fly."""
-    if not isinstance(basis, Recipe):
-        raise FlowError(f"{manifest.path}: no recipe for flow; train the flow stream again.")
-    if settings.flow_on_the_fly:
-        read_fields = computed_fields(manifest, video_root, basis)
-    elif stored:
-        read_fields = stored_fields(stored, manifest, expected=basis)
-    else:
-        raise FlowError(
-            f"{manifest.path}: a flow stream needs the files of the flow stage; name them with --stored, or set "
-            "flow_on_the_fly: true."
-        )
-    return FlowSource(
-        manifest,
-        read_fields,
-        clip_length=settings.clip_length,
-        frame_stride=settings.frame_stride,
-        size=settings.crop,
-        short_side=settings.short_side,
-        area=settings.train.augment.area,
-        ratio=settings.train.augment.aspect_ratio,
-    )
-
-
-def sound_clips(
-    settings: StreamSettings, manifest: Manifest, video_root: Path, stored: Sequence[Path], basis: Basis
-) -> AudioSource:
-    """From log-mel files, standardised as the training sound was."""
-    if not isinstance(basis, MelStatistics):
-        raise AudioError(f"{manifest.path}: no mel statistics; train the audio stream again.")
-    return AudioSource(
-        manifest,
-        sound_of(manifest, stored),
-        basis,
-        segment_frames=frames_of(settings.segment_sec),
-        clip_length=settings.clip_length,
-        frame_stride=settings.frame_stride,
-    )
-
-
-SOURCES: dict[str, Callable[[StreamSettings, Manifest, Path, Sequence[Path], Basis], Source]] = {
-    "frame": frame_clips,
-    "flow": flow_clips,
-    "audio": sound_clips,
-}
-
-
-def sound_of(manifest: Manifest, stored: Sequence[Path]) -> MelStore:
-    """The log-mel frames of a manifest's videos."""
-    if not stored:
-        raise AudioError(
-            f"{manifest.path}: an audio stream needs the files of the audio stage; name them with --stored."
-        )
-    return MelStore(stored)
-
-
-def videos_to_train(settings: StreamSettings, manifest: Manifest, stored: Sequence[Path]) -> Manifest:
-    """The videos that have something for this stream: all but, for sound, those that cannot be heard."""
-    if settings.modality != "audio":
-        return manifest
-    store = sound_of(manifest, stored)
-    audible = np.array([store.facts(video_id).is_audible for video_id in manifest.video_ids], bool)
-    if not audible.all():
-        say(
-            f"{manifest.path}: {(~audible).sum()} of {len(audible)} videos cannot be heard; left out of training"
-        )
-    return manifest.only(audible)
-
-
-def basis_of(settings: StreamSettings, stored: Sequence[Path], flow: FlowSettings) -> Basis:
-    """What the clips of a new network are made with."""
-    if settings.modality == "audio":
-        return mel_statistics(stored)
-    if settings.modality == "flow":
-        return recipe_wanted(flow, () if settings.flow_on_the_fly else stored)
-    return None
-
-
-def recipe_wanted(wanted: FlowSettings, stored: Sequence[Path]) -> Recipe:
-    """What the settings ask for; `auto` is either default, the one that the files were made with."""
-    algorithm: str = wanted.algorithm
-    if algorithm == "auto":
-        defaults = [default_algorithm(device) for device in ("cpu", "cuda")]
-        found = FlowShard(stored[0]).recipe.algorithm if stored else defaults[0]
-        algorithm = found if found in defaults else defaults[0]
-    return Recipe.of(
-        algorithm,
-        wanted.parameters,
-        bound=wanted.bound,
-        short_side=wanted.short_side,
-        quality=wanted.quality,
-    )
-
-
-def rows_without_clips(source: Source) -> set[int]:
-    """Rows of videos that have nothing for this stream: no sound track, or a silent one."""
-    return set(range(len(source))) - set(source.rows) if isinstance(source, AudioSource) else set()
-
-
 def write_stream(
-    path: Path,
-    model: torch.nn.Module,
-    settings: StreamSettings,
-    classes: Sequence[str],
-    *,
-    basis: Basis = None,
+    path: Path, model: torch.nn.Module, settings: StreamSettings, classes: Sequence[str], media: Media
 ) -> None:
-    """Weights with the settings and classes that make a network of them again, and the basis of its clips."""
+    """Weights with the settings and classes that make a network of them again, and what its clips were."""
     about = {"settings": changed(settings, TRAIN_KEYS), "classes": json.dumps(list(classes))}
-    if basis is not None:
-        about["flow_recipe" if isinstance(basis, Recipe) else "mel_statistics"] = basis.to_json()
-    write_model(path, model.state_dict(), about)
+    write_model(path, model.state_dict(), {**about, **media.about()})
 
 
 def read_stream(path: Path) -> Stream:
@@ -227,9 +82,12 @@ def read_stream(path: Path) -> Stream:
         raise CheckpointError(f"{path}: no {missing} in it; not the model file of a stream") from None
     model = network_of(settings, len(classes))
     model.load_state_dict(weights)
-    basis: Basis = None
-    if "mel_statistics" in about:
-        basis = MelStatistics.from_json(about["mel_statistics"], source=path)
-    if "flow_recipe" in about:
-        basis = Recipe.from_json(about["flow_recipe"])
-    return Stream(model.eval(), settings, classes, file_digest(path), basis)
+    sound = about.get("mel_statistics")
+    return Stream(
+        model.eval(),
+        settings,
+        classes,
+        file_digest(path),
+        recipe=Recipe.from_json(about["flow"]) if "flow" in about else None,
+        statistics=MelStatistics.from_json(sound, source=path) if sound else None,
+    )

@@ -16,7 +16,8 @@ from lgdnet.modalities import MODALITIES
 from lgdnet.models import Output, TwoPathNetwork
 from lgdnet.scores import FeaturesWriter
 from lgdnet.settings import DumpSettings
-from lgdnet.streams import clips_of, read_stream, rows_without_clips
+from lgdnet.sources import clips_of, rows_without_clips
+from lgdnet.streams import read_stream
 
 FRAMES_PER_BATCH = 320  # 20 clips of 16 frames go through the network at once; longer clips, fewer
 
@@ -29,6 +30,7 @@ def run(
     manifest: Path,
     video_root: Path,
     out: Path,
+    flow: Path | None = None,
     shard: int = 0,
     num_shards: int = 1,
     draw: int = 0,
@@ -38,15 +40,15 @@ def run(
 ) -> None:
     """Write the views of one shard of `manifest`; each `draw` has other clip starts.
 
-    An interrupted dump goes on after its last whole video. `stored` are the files that the flow or the audio
-    stage made of `manifest`. A video without sound is written as absent.
+    An interrupted dump goes on after its last whole video. `stored` are the files that the flow or audio
+    stage made of the shard. A video without sound is written as absent.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
     network = stream.model.to(device)
     videos = read_manifest(manifest).shard(shard, num_shards)
-    source = clips_of(stream.settings, videos, video_root, stored=stored, basis=stream.basis)
+    source = clips_of(stream.settings, videos, stream.media(video_root, stored))
     source.draw = draw
     writer = FeaturesWriter(
         out,

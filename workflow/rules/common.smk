@@ -64,46 +64,43 @@ def dumped(stream, split):
     return shards
 
 
-def audio_shards(split):
-    return [results(f"audio/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
-
-
-def flow_shards(split):
-    return [results(f"flow/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
-
-
-def all_flow_files():
-    """Of every split, where any stream reads flow files."""
-    if not any(stored_stage(stream) == "flow" for stream in CHALLENGE.streams):
-        return []
-    return [path for split in CHALLENGE.dataset.annotations for path in flow_shards(split)]
-
-
-def stored_stage(stream):
-    """The stage, flow or audio, whose files a stream reads instead of videos; None where it reads videos."""
+def stage_before(stream):
+    """The stage that makes what a stream is cut from: "flow", "audio", or None where the videos will do."""
     settings = CHALLENGE.streams[stream]
-    reads_videos = settings.modality == "frame" or settings.flow_on_the_fly
-    return None if reads_videos else settings.modality
+    if settings.modality == "frame" or (settings.modality == "flow" and settings.flow_on_the_fly):
+        return None
+    return settings.modality
+
+
+def stored_files(stage, split):
+    return [results(f"{stage}/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def made_for(stage):
+    """All files of the flow or audio stage, where any stream is cut from them."""
+    if not any(stage_before(stream) == stage for stream in CHALLENGE.streams):
+        return []
+    return [path for split in CHALLENGE.dataset.annotations for path in stored_files(stage, split)]
 
 
 def stored_split(split):
     """Input of a stream: what an earlier stage made of a whole split."""
-    shards = {"flow": flow_shards, "audio": audio_shards, None: lambda split: []}
-    return lambda wildcards: shards[stored_stage(wildcards.stream)](split)
+
+    def files(wildcards):
+        stage = stage_before(wildcards.stream)
+        return stored_files(stage, split) if stage else []
+
+    return files
 
 
-def stored_shard(split=None):
+def stored_shard(wildcards, split=None):
     """Input of a stream: what an earlier stage made of one shard."""
-
-    def of(wildcards):
-        stage = stored_stage(wildcards.stream)
-        return [results(f"{stage}/{split or wildcards.split}/{wildcards.shard}.h5")] if stage else []
-
-    return of
+    stage = stage_before(wildcards.stream)
+    return [results(f"{stage}/{split or wildcards.split}/{wildcards.shard}.h5")] if stage else []
 
 
-def flow_settings(wildcards):
-    """What the flow has to be made with, for flow streams."""
+def flow_option(wildcards):
+    """How the flow must have been made, for flow streams."""
     if CHALLENGE.streams[wildcards.stream].modality != "flow":
         return ""
     return f"--flow-settings {shlex.quote(lgdnet.settings.changed(CHALLENGE.flow))}"

@@ -21,7 +21,7 @@ rule manifest:
         " --settings {params.settings:q} --out {params.out:q} --threads {threads} 2> {log:q}"
 
 
-rule flow_shard:
+rule extract_flow:
     input:
         manifest=results("manifest/{split}.csv"),
     output:

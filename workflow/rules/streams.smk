@@ -24,12 +24,12 @@ rule train:
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
-        flow_settings=flow_settings,
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
+        flow=flow_option,
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
-        " {params.stored} {params.stored_validation} {params.flow_settings}"
+        " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -37,7 +37,7 @@ rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/{split}.csv"),
-        stored=stored_shard(),
+        stored=stored_shard,
     output:
         features=results("streams/{stream}/features/{split}/{shard}.h5"),
     log:
@@ -62,7 +62,7 @@ rule dump_again:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/train.csv"),
-        stored=stored_shard("train"),
+        stored=lambda wildcards: stored_shard(wildcards, split="train"),
     output:
         features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
     log:
@@ -78,5 +78,4 @@ rule dump_again:
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --draw {wildcards.draw} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " {params.stored}"
-        " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
+        " {params.stored} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
