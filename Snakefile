@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | models | features | scores | leaderboard
+#   snakemake manifest | flow | audio | models | features | scores | leaderboard
 #                                               one stage and what it needs
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
@@ -17,22 +17,30 @@ if "challenge" not in config:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/media.smk"
+include: "workflow/rules/sound.smk"
 include: "workflow/rules/streams.smk"
 include: "workflow/rules/ensemble.smk"
 
 
 localrules:
     all,
+    audio,
+    flow,
     models,
     features,
     scores,
     leaderboard,
+    fusions_table,
 
 
-rule all:
-    default_target: True
+rule flow:
     input:
-        results("leaderboard.csv"),
+        made_for("flow"),
+
+
+rule audio:
+    input:
+        made_for("audio"),
 
 
 rule models:
@@ -58,3 +66,16 @@ rule scores:
 rule leaderboard:
     input:
         results("leaderboard.csv"),
+
+
+# Names every file that is kept, so that a deleted one is made again, and what depends on it.
+rule all:
+    default_target: True
+    input:
+        rules.manifest.output,
+        rules.flow.input,
+        rules.models.input,
+        rules.features.input,
+        rules.scores.input,
+        rules.leaderboard.input,
+        tables(),

@@ -29,14 +29,23 @@ def last_start(num_video_frames: int, *, clip_length: int, frame_stride: int = 1
 
 
 def clip_starts(
-    num_video_frames: int, *, num_clips: int, clip_length: int, frame_stride: int = 1
+    num_video_frames: int, *, num_clips: int, clip_length: int, frame_stride: int = 1, draw: int = 0
 ) -> list[int]:
     """First frames of clips centred in `num_clips` equal segments; all 0 when the video is too short.
 
+    Further draws put the clips elsewhere in their segments: a quarter, three quarters, an eighth, ...
     Integers only, halves round up, so that every machine agrees.
     """
     last = last_start(num_video_frames, clip_length=clip_length, frame_stride=frame_stride)
-    return [((2 * i + 1) * last + num_clips) // (2 * num_clips) for i in range(num_clips)]
+    part, parts = place_of_draw(draw)
+    half, whole = num_clips * parts, 2 * num_clips * parts
+    return [(2 * (i * parts + part) * last + half) // whole for i in range(num_clips)]
+
+
+def place_of_draw(draw: int) -> tuple[int, int]:
+    """Where in its segment a clip lies, as a fraction: 1/2, 1/4, 3/4, 1/8, 5/8, ... (van der Corput)."""
+    digits = bin(draw + 1)[2:]
+    return int(digits[::-1], 2), 2 ** len(digits)
 
 
 def random_clip_start(

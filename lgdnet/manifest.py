@@ -101,15 +101,18 @@ class Manifest:
         edges = [len(self) * i // num_shards for i in (index, index + 1)]
         return Manifest(self.path, self.table.iloc[edges[0] : edges[1]], self.first_row + edges[0])
 
+    def only(self, chosen: np.ndarray) -> "Manifest":
+        """The videos where `chosen`, (videos,) bool, is true, in the same order."""
+        return Manifest(self.path, self.table[chosen], self.first_row)
+
     def __reduce__(self) -> tuple[Callable[..., "Manifest"], tuple[Any, ...]]:
         """A process that is not forked gets the path and the rows, not the table."""
-        return reread_manifest, (self.path, self.first_row, len(self))
+        return reread_manifest, (self.path, self.table.index.to_numpy())
 
 
-def reread_manifest(path: Path, first_row: int, num_rows: int) -> Manifest:
-    """Rows of a manifest file: how a manifest travels between processes."""
-    table = read_manifest(path).table.iloc[first_row : first_row + num_rows]
-    return Manifest(path, table, first_row)
+def reread_manifest(path: Path, rows: np.ndarray) -> Manifest:
+    """Rows of a manifest file, by number: how a manifest travels between processes."""
+    return Manifest(path, read_manifest(path).table.iloc[rows], int(rows[0]) if len(rows) else 0)
 
 
 def read_manifest(path: Path) -> Manifest:

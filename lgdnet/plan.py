@@ -27,7 +27,9 @@ from lgdnet.models.inflate import load_weights
 from lgdnet.optimizer import build_optimizer
 from lgdnet.schedules import last_steps, learning_rate, scaled
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed
-from lgdnet.streams import clips_of, network_of
+from lgdnet.sources import Media, clips_of, rows_without_clips
+from lgdnet.spec_augment import sound_transform
+from lgdnet.streams import network_of
 
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
@@ -54,10 +56,11 @@ class Plan:
 
     settings: StreamSettings
     videos: Manifest
-    video_root: Path
+    media: Media
     ranks: Ranks
     device: torch.device
     num_workers: int
+    num_classes: int
 
     def __post_init__(self) -> None:
         train, world_size = self.settings.train, self.ranks.world_size
@@ -136,7 +139,7 @@ class Plan:
         """This process's batches from `step` on."""
         settings = self.settings.model_copy(update={"clip_length": clip_length})
         return batches(
-            clips_of(settings, self.videos, self.video_root),
+            clips_of(settings, self.videos, self.media),
             batch_size=self.clips_per_process,
             seed=settings.train.seed,
             start_step=step,
@@ -149,7 +152,29 @@ class Plan:
 
     def transform(self) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
         """From bytes to what the network and the loss take, on the device."""
-        return train_transform(MODALITIES[self.settings.modality], flip=self.settings.train.augment.mirror)
+        modality, augment = MODALITIES[self.settings.modality], self.settings.train.augment
+        if not modality.is_pixels:
+            return sound_transform(
+                num_classes=self.num_classes,
+                num_masks=augment.sound.num_masks,
+                max_mask_bins=augment.sound.max_mask_bins,
+                max_mask_frames=augment.sound.max_mask_frames,
+                max_gain=augment.sound.max_gain,
+                mixup=augment.sound.mixup,
+            )
+        return train_transform(
+            modality,
+            flip=augment.mirror,
+            colour=augment.colour,
+            grey=augment.grey,
+            blur=augment.blur,
+            rand_operations=augment.rand_operations,
+            rand_magnitude=augment.rand_magnitude,
+            erase=augment.erase,
+            mixup_alpha=augment.mixup,
+            cutmix_alpha=augment.cutmix,
+            num_classes=self.num_classes,
+        )
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         train = self.settings.train
@@ -166,7 +191,8 @@ class Plan:
         settings = json.loads(changed(self.settings, TRAIN_KEYS))
         for key in WITHOUT_EFFECT:
             settings.get("train", {}).pop(key, None)
-        return digest({"settings": settings, "manifest": file_digest(self.videos.path), **sources})
+        sources = {**sources, **self.media.about(), "manifest": file_digest(self.videos.path)}
+        return digest({"settings": settings, **sources})
 
     def describe(self) -> str:
         """One line: batch, rate, steps, parts."""
@@ -213,15 +239,16 @@ class Validator:
         self,
         settings: StreamSettings,
         videos: Manifest,
-        video_root: Path,
+        media: Media,
         *,
         num_classes: int,
         device: torch.device,
         num_workers: int,
     ) -> None:
-        self.rows = np.flatnonzero(videos.labels >= 0)
+        self.source = clips_of(settings, videos, media)
+        absent = rows_without_clips(self.source)
+        self.rows = np.array([i for i in np.flatnonzero(videos.labels >= 0) if i not in absent], np.int64)
         self.labels = videos.labels[self.rows]
-        self.source = clips_of(settings, videos, video_root)
         self.transform = eval_transform(MODALITIES[settings.modality])
         self.batch_size = max(512 // settings.clip_length, 1)  # clips; fixed, so that the bits are
         self.num_classes = num_classes

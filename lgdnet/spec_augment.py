@@ -4,9 +4,13 @@ Every draw comes from the seeds in the batch, so it depends neither on workers, 
 of the batch. N segments, F mel bins, T log-mel frames.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from lgdnet.batch import Batch
 
 SALT = 101  # apart from the draws of other augmentations with the same seeds
 
@@ -39,6 +43,50 @@ def spec_augment(
     return torch.where(
         masked, torch.zeros((), device=clip.device, dtype=clip.dtype), clip + gain.view(-1, 1, 1, 1)
     )
+
+
+def sound_transform(
+    *,
+    num_classes: int,
+    num_masks: int = 2,
+    max_mask_bins: int = 24,
+    max_mask_frames: float = 0.2,
+    max_gain: float = 0.0,
+    mixup: float = 0.0,
+) -> Callable[[Batch, torch.device], tuple[Tensor, Tensor]]:
+    """Training batch -> changed segments (N, 1, F, T) and target (N,), or (N, K) where they are mixed."""
+
+    def transform(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+        clip, label = batch.clip.to(device, non_blocking=True), batch.label.to(device, non_blocking=True)
+        target = label
+        if mixup:
+            clip, target = mix_up(clip, label, batch.seed, alpha=mixup, num_classes=num_classes)
+        clip = spec_augment(
+            clip,
+            batch.seed,
+            num_masks=num_masks,
+            max_mask_bins=max_mask_bins,
+            max_mask_frames=max_mask_frames,
+            max_gain=max_gain,
+        )
+        return clip, target
+
+    return transform
+
+
+def mix_up(
+    clip: Tensor, label: Tensor, seeds: Tensor, *, alpha: float, num_classes: int
+) -> tuple[Tensor, Tensor]:
+    """Each segment with the next one of the batch, the last with the first (Zhang et al. 2018).
+
+    (N, 1, F, T), (N,) -> share * x + (1 - share) * x', and the same of the one-hot labels (N, K). The share is
+    Beta(alpha, alpha), the larger part always the segment itself.
+    """
+    draws = [np.random.default_rng([int(seed), SALT + 1]).beta(alpha, alpha) for seed in seeds.tolist()]
+    share = torch.tensor([max(x, 1 - x) for x in draws], dtype=clip.dtype, device=clip.device)
+    own = torch.nn.functional.one_hot(label, num_classes).to(clip.dtype)
+    mixed = torch.lerp(clip.roll(-1, 0), clip, share.view(-1, *[1] * (clip.ndim - 1)))
+    return mixed, torch.lerp(own.roll(-1, 0), own, share[:, None])
 
 
 def in_any_span(starts: Tensor, lengths: Tensor, size: int) -> Tensor:

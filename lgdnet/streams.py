@@ -1,4 +1,4 @@
-"""What the settings of a stream mean: its network, its clips, its transforms, its file.
+"""A stream's network and its file.
 
 Every stage that runs a network builds it here, so that training, dumping and prediction cannot differ.
 """
@@ -11,12 +11,15 @@ from pathlib import Path
 import torch
 
 from lgdnet.artefact import file_digest
+from lgdnet.audio.grid import NUM_MELS
+from lgdnet.audio.statistics import MelStatistics
 from lgdnet.checkpoint import CheckpointError, read_model, write_model
-from lgdnet.loader.frames import FrameSource
-from lgdnet.manifest import Manifest
+from lgdnet.flow import Recipe
+from lgdnet.loader.audio import frames_of
 from lgdnet.modalities import MODALITIES
 from lgdnet.models import TwoPathNetwork, build_model, count_gflops, count_parameters
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed, parse
+from lgdnet.sources import Media, media_like
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,25 @@ class Stream:
     settings: StreamSettings
     classes: list[str]
     digest: str  # sha256 of the model file
+    recipe: Recipe | None = None  # how the flow was made that it learned from
+    statistics: MelStatistics | None = None  # of the sound that it learned from
 
     def cost(self) -> dict[str, float]:
         """What the leaderboard says of its size: parameters, and GFLOPs (multiply-adds) per clip."""
         gflops = count_gflops(self.model, (1, *clip_shape(self.settings)))
         return {"parameters": count_parameters(self.model), "gflops_per_clip": gflops}
 
+    def media(self, video_root: Path, stored: Sequence[Path] = ()) -> Media:
+        """What the clips of new videos are cut from, made as those that it learned from."""
+        return media_like(self.settings, video_root, stored, recipe=self.recipe, statistics=self.statistics)
 
-def clip_shape(settings: StreamSettings) -> tuple[int, int, int, int]:
-    """(C, T, H, W) of one clip as the network sees it."""
-    channels = MODALITIES[settings.modality].channels
-    return channels, settings.clip_length, settings.crop, settings.crop
+
+def clip_shape(settings: StreamSettings) -> tuple[int, ...]:
+    """(C, T, H, W) of one clip as the network sees it; (1, F, T) of sound."""
+    modality = MODALITIES[settings.modality]
+    if not modality.is_pixels:
+        return modality.channels, NUM_MELS, frames_of(settings.segment_sec)
+    return modality.channels, settings.clip_length, settings.crop, settings.crop
 
 
 def network_of(settings: StreamSettings, num_classes: int) -> TwoPathNetwork:
@@ -54,26 +65,12 @@ def network_of(settings: StreamSettings, num_classes: int) -> TwoPathNetwork:
     )
 
 
-def clips_of(settings: StreamSettings, manifest: Manifest, video_root: Path) -> FrameSource:
-    """Clips of the videos of a manifest, in the stream's shape: random ones, or evenly spaced views."""
-    return FrameSource(
-        manifest,
-        video_root,
-        clip_length=settings.clip_length,
-        frame_stride=settings.frame_stride,
-        size=settings.crop,
-        short_side=settings.short_side,
-        area=settings.train.augment.area,
-        ratio=settings.train.augment.aspect_ratio,
-    )
-
-
 def write_stream(
-    path: Path, model: torch.nn.Module, settings: StreamSettings, classes: Sequence[str]
+    path: Path, model: torch.nn.Module, settings: StreamSettings, classes: Sequence[str], media: Media
 ) -> None:
-    """Weights with the settings and classes that make a network of them again."""
+    """Weights with the settings and classes that make a network of them again, and what its clips were."""
     about = {"settings": changed(settings, TRAIN_KEYS), "classes": json.dumps(list(classes))}
-    write_model(path, model.state_dict(), about)
+    write_model(path, model.state_dict(), {**about, **media.about()})
 
 
 def read_stream(path: Path) -> Stream:
@@ -85,4 +82,12 @@ def read_stream(path: Path) -> Stream:
         raise CheckpointError(f"{path}: no {missing} in it; not the model file of a stream") from None
     model = network_of(settings, len(classes))
     model.load_state_dict(weights)
-    return Stream(model.eval(), settings, classes, file_digest(path))
+    sound = about.get("mel_statistics")
+    return Stream(
+        model.eval(),
+        settings,
+        classes,
+        file_digest(path),
+        recipe=Recipe.from_json(about["flow"]) if "flow" in about else None,
+        statistics=MelStatistics.from_json(sound, source=path) if sound else None,
+    )

@@ -42,7 +42,7 @@ def test_an_unknown_key_names_its_nearest_neighbour():
 
 
 def test_an_unknown_key_without_a_neighbour_lists_what_there_is():
-    assert fault(values(frame16={"dump": {"zzz": 3}})).endswith("known here: dtype, num_clips, num_crops")
+    assert fault({**values(), "shards": {"zzz": 3}}).endswith("known here: test, train, validation")
 
 
 def test_every_fault_has_its_line():

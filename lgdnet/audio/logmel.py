@@ -21,6 +21,7 @@ from lgdnet.audio.grid import HOP_SAMPLES, NUM_MELS, POWER_FLOOR, SAMPLE_RATE
 
 WINDOW_SAMPLES = 400  # 25 ms
 FFT_SAMPLES = 512
+FRAMES_AT_ONCE = 128  # their spectra stay in the processor's cache
 LOWEST_HZ, HIGHEST_HZ = 60.0, 7800.0
 
 
@@ -85,5 +86,12 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 
 def _log_mel(padded: np.ndarray) -> np.ndarray:
+    samples = torch.from_numpy(padded)
+    num_frames = 1 + (len(padded) - FFT_SAMPLES) // HOP_SAMPLES
+    mel = torch.empty(num_frames, NUM_MELS)
     with torch.inference_mode():
-        return torch.log(mel_power(torch.from_numpy(padded)) + POWER_FLOOR).numpy()
+        for start in range(0, num_frames, FRAMES_AT_ONCE):
+            end = min(start + FRAMES_AT_ONCE, num_frames)
+            part = samples[start * HOP_SAMPLES : (end - 1) * HOP_SAMPLES + FFT_SAMPLES]
+            torch.log(mel_power(part) + POWER_FLOOR, out=mel[start:end])
+    return mel.numpy()

@@ -7,6 +7,7 @@ Memory does not grow with the length of the file.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,9 +15,8 @@ import numpy as np
 from av import AudioStream, Packet, VideoStream
 from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.container import InputContainer
-from av.frame import Frame
+from av.filter import Graph
 from av.stream import Disposition
 
 from lgdnet.audio.grid import SAMPLE_RATE
@@ -132,7 +132,7 @@ class Sound:
         next_sec = 0.0
         jumped = False
         for frame in self._frames():
-            start_sec = time_of(frame, otherwise=next_sec)
+            start_sec = next_sec if frame.time is None else frame.time
             if self._first_sound_sec is None:
                 self._first_sound_sec = next_sec = start_sec
             lag_sec = start_sec - next_sec
@@ -168,6 +168,7 @@ class Sound:
                 self._declared_sec = float(sound.duration * sound.time_base)
             elif container.duration is not None:
                 self._declared_sec = container.duration / av.time_base
+            name_common_layouts(sound)
             pictures = _moving_pictures(container)
             if pictures is not None:
                 yield from self._frames_and_first_picture(container, sound, pictures)
@@ -257,12 +258,7 @@ def _time_of_first_picture(packet: Packet) -> float | None:
         frames = packet.decode()
     except av.error.FFmpegError:
         return None
-    return next((time_of(frame, otherwise=0.0) for frame in frames if frame.pts is not None), None)
-
-
-def time_of(frame: Frame, *, otherwise: float) -> float:
-    """The time stamp in seconds."""
-    return otherwise if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+    return next((frame.time for frame in frames if frame.time is not None), None)
 
 
 def format_of(frame: AudioFrame) -> tuple[int, str, str]:
@@ -274,25 +270,64 @@ class Run:
     """Frames of one format that follow each other without a gap, mixed to mono and resampled.
 
     Frames of AAC or MP3 are 20 ms long; collecting a second of them first saves a third of the time.
+    FFmpeg's own mix to floating-point mono is louder the more channels there are; `rematrix_maxval` keeps it
+    within what a mono track of the same sound has, as FFmpeg does for 16 bit: two channels become their mean.
     """
 
     def __init__(self, format: tuple[int, str, str]) -> None:
         self.format = format
-        self._resampler = AudioResampler("flt", "mono", SAMPLE_RATE)
         self._fifo = AudioFifo()
+        self._graph: Graph | None = None
 
     def add(self, frame: AudioFrame) -> Iterator[np.ndarray]:
         frame = _with_known_layout(frame)
+        if self._graph is None:
+            self._graph = resampling(frame)
         frame.pts = None  # the fifo would insist on time stamps without jitter
         self._fifo.write(frame)
         if self._fifo.samples >= frame.sample_rate:
-            yield from _samples(self._resampler.resample(self._fifo.read()))
+            yield from self._resampled(self._fifo.read())
 
     def finish(self) -> Iterator[np.ndarray]:
         rest = self._fifo.read()
         if rest is not None:
-            yield from _samples(self._resampler.resample(rest))
-        yield from _samples(self._resampler.resample(None))
+            yield from self._resampled(rest)
+        yield from self._resampled(None)
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[np.ndarray]:
+        if self._graph is None:
+            return
+        self._graph.push(frame)
+        while True:
+            try:
+                yield self._graph.pull().to_ndarray()[0]
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+
+
+def resampling(frame: AudioFrame) -> Graph:
+    """FFmpeg's resampler, for frames like this one."""
+    graph = Graph()
+    source = graph.add_abuffer(
+        sample_rate=frame.sample_rate,
+        format=frame.format.name,
+        layout=frame.layout.name,
+        time_base=Fraction(1, frame.sample_rate),
+    )
+    resample = graph.add("aresample", f"osr={SAMPLE_RATE}:ochl=mono:osf=flt:rematrix_maxval=1")
+    sink = graph.add("abuffersink")
+    source.link_to(resample)
+    resample.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def name_common_layouts(sound: AudioStream) -> None:
+    """One channel is mono and two are stereo, where a file (most of WAV) leaves that open; as ffmpeg does."""
+    known = {1: "mono", 2: "stereo"}
+    codec = sound.codec_context
+    if codec.layout.name.endswith("channels") and codec.layout.nb_channels in known:
+        codec.layout = known[codec.layout.nb_channels]
 
 
 def _with_known_layout(frame: AudioFrame) -> AudioFrame:
@@ -309,11 +344,6 @@ def _with_known_layout(frame: AudioFrame) -> AudioFrame:
     plain = AudioFrame.from_ndarray(mono.astype(np.float32), format="flt", layout="mono")
     plain.sample_rate = frame.sample_rate
     return plain
-
-
-def _samples(frames: list[AudioFrame]) -> Iterator[np.ndarray]:
-    for frame in frames:
-        yield frame.to_ndarray()[0]
 
 
 def _silence(num_samples: int) -> Iterator[np.ndarray]:

@@ -44,6 +44,7 @@ def segment_places(
     clip_length: int,
     frame_stride: int = 1,
     segment_frames: int,
+    draw: int = 0,
 ) -> tuple[list[int], list[int]]:
     """First video frame of each evenly spaced clip, and first log-mel frame of the segment around its middle.
 
@@ -51,11 +52,11 @@ def segment_places(
     both lists count log-mel frames; a sound shorter than a segment lies in its middle.
     """
     if num_video_frames == 0:
-        starts = clip_starts(num_mel_frames, num_clips=num_clips, clip_length=segment_frames)
+        starts = clip_starts(num_mel_frames, num_clips=num_clips, clip_length=segment_frames, draw=draw)
         missing = max(segment_frames - num_mel_frames, 0)
         return starts, [start - missing // 2 for start in starts]
     starts = clip_starts(
-        num_video_frames, num_clips=num_clips, clip_length=clip_length, frame_stride=frame_stride
+        num_video_frames, num_clips=num_clips, clip_length=clip_length, frame_stride=frame_stride, draw=draw
     )
     centres_sec = clip_centres_sec(
         starts,

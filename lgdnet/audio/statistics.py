@@ -1,5 +1,7 @@
 """Mean and deviation of every mel bin over the training sound: what `standardise` subtracts and divides by.
 
+They come from sums that the audio stage keeps beside its frames, and travel in the model file.
+
 Taken over the training split once, not over each video: a silent stretch then stays silent instead of being
 blown up until its rounding noise looks like a sound.
 """
@@ -11,12 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from lgdnet.artefact import write_json
 from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.reading import AudioError
 from lgdnet.audio.storage import sums_of
-
-FORMAT = "lgdnet-mel-statistics-1"
 
 # A bin that hardly moves in training (above the band of telephone sound, say) holds rounding noise of up to
 # 0.05 around its floor; dividing by less than this would make features of it. Bins with sound have 1.5 to 4.
@@ -34,6 +33,25 @@ class MelStatistics:
         """(..., NUM_MELS) -> (mel - mean) / std, float32"""
         return (mel.astype(np.float32) - self.mean) / self.std
 
+    def to_json(self) -> str:
+        """For the model file that was trained with them."""
+        return json.dumps({"mean": self.mean.tolist(), "std": self.std.tolist()})
+
+    @classmethod
+    def from_json(cls, text: str, *, source: Path) -> "MelStatistics":
+        """What `to_json` wrote; AudioError names the file it was found in."""
+        try:
+            content = json.loads(text)
+            mean, std = np.array(content["mean"], np.float32), np.array(content["std"], np.float32)
+            right = mean.shape == std.shape == (NUM_MELS,) and bool((std > 0).all())
+        except (ValueError, KeyError, TypeError):
+            right = False
+        if not right:
+            raise AudioError(
+                f"{source}: its mel statistics are not {NUM_MELS} means and deviations. Train again."
+            )
+        return cls(mean, std)
+
 
 def mel_statistics(shards: Sequence[Path]) -> MelStatistics:
     """Over all frames of all audible videos of the training shards."""
@@ -46,29 +64,3 @@ def mel_statistics(shards: Sequence[Path]) -> MelStatistics:
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
     return MelStatistics(mean.astype(np.float32), np.maximum(std, SMALLEST_STD).astype(np.float32))
-
-
-def write_statistics(path: Path, statistics: MelStatistics, *, provenance: dict[str, str]) -> None:
-    """JSON: small, and readable by eye."""
-    values = {"mean": statistics.mean.tolist(), "std": statistics.std.tolist()}
-    write_json(path, {"format": FORMAT, **values, **provenance})
-
-
-def read_statistics(path: Path) -> MelStatistics:
-    """What `write_statistics` wrote."""
-    if not path.is_file():
-        raise AudioError(f"{path}: no such file of mel statistics. Make it with `snakemake audio`.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        mean, std = np.array(content["mean"], np.float32), np.array(content["std"], np.float32)
-        right = (
-            content["format"] == FORMAT and mean.shape == std.shape == (NUM_MELS,) and bool((std > 0).all())
-        )
-    except (ValueError, KeyError, TypeError):
-        right = False
-    if not right:
-        raise AudioError(
-            f"{path}: not a file of mel statistics ({FORMAT}). "
-            "Delete it and run `snakemake audio` to make it again."
-        )
-    return MelStatistics(mean, std)

@@ -3,7 +3,7 @@
 from lgdnet.flow.algorithms import ALGORITHMS, all_parameters, compute_flow, compute_pairs, default_algorithm
 from lgdnet.flow.errors import FlowError
 from lgdnet.flow.fields import decode_field, dequantise, encode_field, quantise
-from lgdnet.flow.reader import FlowFiles, FlowShard
+from lgdnet.flow.reader import FlowFiles, FlowShard, flow_files
 from lgdnet.flow.recipe import Recipe
 from lgdnet.flow.writer import FlowWriter
 
@@ -21,5 +21,6 @@ __all__ = [
     "default_algorithm",
     "dequantise",
     "encode_field",
+    "flow_files",
     "quantise",
 ]

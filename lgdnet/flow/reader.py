@@ -1,6 +1,5 @@
 """Flow files, read at random by many processes. The format is described in `writer`."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ class FlowShard:
             h5 = self._open()
             if h5.attrs.get("format") != FORMAT or "complete" not in h5.attrs:
                 raise FlowError(f"{path}: not a whole flow file. {AGAIN}")
-            self.recipe = Recipe(**json.loads(h5.attrs["recipe"]))
+            self.recipe = Recipe.from_json(h5.attrs["recipe"])
             tables = ("num_frames", "height", "width", "first_field", "first_byte")
             self.num_frames, self.height, self.width, self.first_field, self.first_byte = (
                 h5[name][:] for name in tables
@@ -113,9 +112,16 @@ class FlowFiles:
             if difference := shard.recipe.differences(wanted):
                 whose = "the settings" if expected else str(self.shards[0].path)
                 raise FlowError(f"{shard.path}: made with {difference}, unlike {whose}. {AGAIN}")
-        self.place = {
-            video_id: (shard, i) for shard in self.shards for i, video_id in enumerate(shard.video_ids)
-        }
+        self.place: dict[str, tuple[FlowShard, int]] = {}
+        for shard in self.shards:
+            for i, video_id in enumerate(shard.video_ids):
+                if video_id in self.place:
+                    other = self.place[video_id][0].path
+                    raise FlowError(
+                        f"{shard.path}: {video_id!r} is in {other} too. Files of another number of shards? "
+                        f"Delete {shard.path.parent} and run `snakemake flow`."
+                    )
+                self.place[video_id] = (shard, i)
 
     def check(
         self, video_ids: Sequence[str], num_frames: Sequence[int], digests: Sequence[str] | None = None
@@ -145,3 +151,8 @@ class FlowFiles:
         """Fields by number. -> (T, 2, H, W) uint8"""
         shard, video = self.place[video_id]
         return shard.read(video, fields)
+
+
+def flow_files(path: Path) -> list[Path]:
+    """A flow file, or all of a folder, in order."""
+    return sorted(path.glob("*.h5")) if path.is_dir() else [path]

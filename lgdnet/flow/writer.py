@@ -9,7 +9,6 @@ A field is 8 bit, x above y (`fields`). A video of n frames has exactly n - 1 fi
 checksums, so that damage is found while reading; `complete` comes last.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -126,7 +125,7 @@ class FlowWriter:
         }
         for name, values in tables.items():
             create(h5, name, len(values), values.dtype, FIELDS_PER_CHUNK)[:] = values
-        h5.attrs.update({"format": FORMAT, "recipe": json.dumps(asdict(self.recipe), sort_keys=True)})
+        h5.attrs.update({"format": FORMAT, "recipe": self.recipe.to_json()})
         h5.attrs.update(self.provenance)
         h5.attrs["complete"] = len(records)  # last: a file without it is not whole
 

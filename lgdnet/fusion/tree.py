@@ -1,11 +1,13 @@
 """Fusions of streams and of fusions: fit on some videos, predict others, cross-fit over folds."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from lgdnet.errors import InputError
 from lgdnet.fusion.search import METHODS, Candidates, best_temperature
 
 NUM_CANDIDATES = 32  # classes of a video that a search looks at; the true one is always among them
@@ -39,6 +41,25 @@ class Fusion:
     weights: tuple[float, ...] | None = None
     of: Literal["scores", "logits"] = "scores"
     calibrate: bool = False
+
+    @classmethod
+    def from_json(cls, text: str) -> "Fusion":
+        """From JSON of the fields, members nested; an InputError where it is none."""
+        try:
+            return cls._from(json.loads(text))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"--fusion: not a fusion ({type(error).__name__}: {error}): {text!r}") from None
+
+    @classmethod
+    def _from(cls, values: Mapping[str, Any]) -> "Fusion":
+        members = tuple(m if isinstance(m, str) else cls._from(m) for m in values["members"])
+        weights = values.get("weights")
+        fusion = cls(**{**values, "members": members, "weights": None if weights is None else tuple(weights)})
+        if not members or fusion.method not in ("given", *METHODS) or fusion.of not in ("scores", "logits"):
+            raise ValueError(f"unknown method {fusion.method!r}, or of {fusion.of!r}, or no members")
+        if fusion.weights is not None and len(fusion.weights) != len(members):
+            raise ValueError(f"{len(fusion.weights)} weights for {len(members)} members")
+        return fusion
 
     @property
     def member_names(self) -> list[str]:

@@ -3,7 +3,7 @@
 V clips of one video, F mel bins, T log-mel frames of a segment.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,11 +39,11 @@ class AudioSource:
     Evaluation: one segment per clip, centred where the clip of `clip_length` frames, `frame_stride` apart, is
     centred; a video without pictures counts its log-mel frames instead. Beyond the track lies silence.
 
-    `rows` are those of the manifest that can be heard; reading another one is an error. `heard()` is the
-    source of these rows alone, for training.
+    `rows` are those whose sound can be heard; the others have nothing to read.
     """
 
     size = 0  # there is nothing to crop
+    draw = 0  # where in its segment of the video a view lies, see `clip_starts`
 
     def __init__(
         self,
@@ -54,7 +54,6 @@ class AudioSource:
         segment_frames: int,
         clip_length: int,
         frame_stride: int = 1,
-        rows: Sequence[int] | np.ndarray | None = None,
     ) -> None:
         self.manifest = manifest
         self.store = store
@@ -62,31 +61,18 @@ class AudioSource:
         self.segment_frames = segment_frames
         self.clip_length = clip_length
         self.frame_stride = frame_stride
-        self._row = np.arange(len(manifest)) if rows is None else np.asarray(rows)  # of the manifest
-        self.video_ids: list[str] = [str(manifest.video_ids[row]) for row in self._row]
+        self.video_ids = [str(video_id) for video_id in manifest.video_ids]
 
     def __len__(self) -> int:
-        return len(self._row)
+        return len(self.video_ids)
 
     @property
     def rows(self) -> list[int]:
-        """Rows of this source whose sound can be heard."""
+        """Rows whose sound can be heard."""
         return [row for row, video_id in enumerate(self.video_ids) if self.store.facts(video_id).is_audible]
 
-    def heard(self) -> "AudioSource":
-        """The same source without the videos that cannot be heard; its rows count from 0 again."""
-        return AudioSource(
-            self.manifest,
-            self.store,
-            self.statistics,
-            segment_frames=self.segment_frames,
-            clip_length=self.clip_length,
-            frame_stride=self.frame_stride,
-            rows=self._row[self.rows],
-        )
-
     def label(self, row: int) -> int:
-        return int(self.manifest.labels[self._row[row]])
+        return int(self.manifest.labels[row])
 
     def read(self, row: int, generator: np.random.Generator) -> np.ndarray:
         """One random segment of one video. -> (1, F, T) float32"""
@@ -101,16 +87,16 @@ class AudioSource:
 
     def places(self, row: int, num_clips: int) -> tuple[list[int], list[int]]:
         """Where each clip starts (video frame) and where its segment starts (log-mel frame)."""
-        where, facts = int(self._row[row]), self.store.facts(self.video_ids[row])
         return segment_places(
-            num_video_frames=int(self.manifest.num_frames[where]),
-            fps=float(self.manifest.table["fps"].to_numpy(np.float64)[where]),
+            num_video_frames=int(self.manifest.num_frames[row]),
+            fps=float(self.manifest.table["fps"].to_numpy(np.float64)[row]),
             num_mel_frames=self.store.num_frames(self.video_ids[row]),
-            start_sec=facts.start_sec,
+            start_sec=self.store.facts(self.video_ids[row]).start_sec,
             num_clips=num_clips,
             clip_length=self.clip_length,
             frame_stride=self.frame_stride,
             segment_frames=self.segment_frames,
+            draw=self.draw,
         )
 
     def segment(self, row: int, first: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -161,6 +162,9 @@ def load(
 
     Forked processes share the manifest's memory; nothing is pickled into them.
     """
+    if num_workers:
+        # Before the fork: in a forked process OpenCV waits for ever for threads that were not forked with it.
+        cv2.setNumThreads(1)
     yield from DataLoader(
         dataset,
         batch_size=None,
@@ -174,17 +178,13 @@ def load(
 
 
 def be_one_thread(worker: int) -> None:
-    """Processes are the parallelism; OpenCV and torch must not start threads of their own.
+    """Processes are the parallelism; torch must not start threads of its own.
 
     Slurm signals all processes of a job. A worker that went first would end training in the middle of a step;
     it ends with its parent, which it watches.
     """
-    import cv2
-
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
 
 
@@ -212,11 +212,17 @@ class Loaded:
         """
         H, W = self.frames.shape[1:3]
         for start, positions in zip(self.starts, self.positions, strict=True):
-            clip = self.frames[positions]  # (T, H, W, C)
+            clip = self.frames[run_of(positions)]  # (T, H, W, C)
             for crop, box in enumerate(crop_boxes(H, W, size=size, num_crops=num_crops)):
                 window = clip[:, box.top : box.top + size, box.left : box.left + size]
                 pixels = np.ascontiguousarray(window.transpose(3, 0, 1, 2))
                 yield View(self.row, start, crop, torch.from_numpy(pixels))
+
+
+def run_of(positions: np.ndarray) -> np.ndarray | slice:
+    """Consecutive positions as a slice, which copies nothing."""
+    is_run = len(positions) > 0 and (np.diff(positions) == 1).all()
+    return slice(int(positions[0]), int(positions[-1]) + 1) if is_run else positions
 
 
 class LoadedVideo(Protocol):

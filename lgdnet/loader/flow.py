@@ -66,6 +66,8 @@ class FlowSource:
     `clip_length` fields starts again at its first.
     """
 
+    draw = 0  # where in its segment of the video a view lies, see `clip_starts`
+
     def __init__(
         self,
         manifest: Manifest,
@@ -125,6 +127,7 @@ class FlowSource:
             num_clips=num_clips,
             clip_length=self.clip_length,
             frame_stride=self.frame_stride,
+            draw=self.draw,
         )
         numbers = np.stack([self.clip_fields(row, start) for start in starts])  # (clips, T)
         needed, positions = np.unique(numbers, return_inverse=True)

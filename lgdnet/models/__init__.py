@@ -11,13 +11,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import get_args
+from typing import cast, get_args
 
 from torch import nn
 
+from lgdnet.models.fuse import fused
 from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
 from lgdnet.models.inflate import Report, WeightsError, load_weights
-from lgdnet.models.lgd import Backbone, ModelError, Order, TwoPathNetwork
+from lgdnet.models.lgd import Backbone, LGDBlock, ModelError, Order, TwoPathNetwork
 from lgdnet.models.measure import count_gflops, count_parameters
 from lgdnet.models.resnet import RESNETS, resnet
 from lgdnet.models.xception import xception
@@ -79,7 +80,20 @@ def build_model(
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
             kaiming_fan_out(module)
+    if variant.lgd:
+        freeze_unreachable(model, head)
     return model
+
+
+def freeze_unreachable(model: TwoPathNetwork, head: str) -> None:
+    """A head on one path leaves half of the last block without a gradient: say so, or DDP waits for it."""
+    last = cast(LGDBlock, cast(nn.ModuleList, model.stages[-1])[-1])
+    if (head, model.order) == ("local", "paper"):
+        last.W_gx.requires_grad_(False)
+        last.W_gg.requires_grad_(False)
+    if (head, model.order) == ("global", "release"):
+        last.F.requires_grad_(False)
+        last.W_xg.requires_grad_(False)
 
 
 def kaiming_fan_out(conv: nn.Conv3d) -> None:
@@ -121,6 +135,7 @@ __all__ = [
     "build_model",
     "count_gflops",
     "count_parameters",
+    "fused",
     "load_weights",
     "training_loss",
 ]

@@ -12,17 +12,31 @@ N clips, C channels, T frames, H x W pixels, C_out output channels.
 from typing import cast
 
 import torch.nn.functional as F
-from torch import Tensor, channels_last, nn
+from torch import Tensor, nn
 
 
 def fold(x: Tensor) -> Tensor:
-    """(N, C, T, H, W) -> (N * T, C, H, W): frames become images; a view of a channels-last clip."""
-    return x.transpose(1, 2).flatten(0, 1)
+    """(N, C, T, H, W) -> (N * T, C, H, W): frames become images, channels-last; a view of such a clip."""
+    return channels_first(channels_last(x).flatten(0, 1))
 
 
-def unfold(x: Tensor, N: int) -> Tensor:
+def unfold(x: Tensor, T: int) -> Tensor:
     """(N * T, C, H, W) -> (N, C, T, H, W): the inverse of `fold`."""
-    return x.unflatten(0, (N, x.shape[0] // N)).transpose(1, 2)
+    return channels_first(channels_last(x).unflatten(0, (-1, T)))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(N, C, ...) -> (N, ..., C), contiguous.
+
+    Shapes change in this form only: then the strides of axes of length 1 come out such that torch still sees
+    a channels-last tensor. Otherwise a single clip takes slow paths.
+    """
+    return x.movedim(1, -1).contiguous()
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(N, ..., C) -> (N, C, ...): a view."""
+    return x.movedim(-1, 1)
 
 
 class SpatialConv(nn.Conv3d):
@@ -48,14 +62,23 @@ class SpatialConv(nn.Conv3d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        N, t = len(x), self.kernel_size[0]
+        if self.kernel_size == (1, 1, 1):
+            return self.linear(x)
+        t = self.kernel_size[0]
         weight = self.weight.flatten(1, 2)  # (C_out, C * t, k, k)
         if t > 1:
             x = x.unflatten(2, (-1, t)).transpose(2, 3).flatten(1, 2)  # (N, C * t, T / t, H, W)
-        x = fold(x).contiguous(memory_format=channels_last)  # (N * T / t, C * t, H, W)
+        T = x.shape[2]
+        x = fold(x)  # (N * T / t, C * t, H, W)
         padding = cast(tuple[int, int, int], self.padding)[1:]
-        x = F.conv2d(x, weight, stride=self.stride[1:], padding=padding, groups=self.groups)
-        return unfold(x, N)
+        x = F.conv2d(x, weight, self.bias, stride=self.stride[1:], padding=padding, groups=self.groups)
+        return unfold(x, T)
+
+    def linear(self, x: Tensor) -> Tensor:
+        """A 1x1x1 kernel is one matrix product over all positions of all clips."""
+        s = self.stride[1]
+        x = channels_last(x[..., ::s, ::s] if s > 1 else x)  # (N, T, H, W, C)
+        return channels_first(F.linear(x, self.weight.flatten(1), self.bias))
 
 
 class TemporalConv(nn.Conv3d):
@@ -71,34 +94,30 @@ class TemporalConv(nn.Conv3d):
         if s > 1:
             x = x[..., ::s, ::s]
         H, W = x.shape[3:]
-        x = x.flatten(3).contiguous(memory_format=channels_last)  # (N, C, T, H * W)
-        x = F.conv2d(x, self.weight.flatten(3), padding=(1, 0), groups=self.groups)
-        return x.unflatten(3, (H, W))
+        x = channels_first(channels_last(x).flatten(2, 3))  # (N, C, T, H * W)
+        x = F.conv2d(x, self.weight.flatten(3), self.bias, padding=(1, 0), groups=self.groups)
+        return channels_first(channels_last(x).unflatten(2, (H, W)))
 
 
 class BatchNorm(nn.BatchNorm3d):
-    """nn.BatchNorm3d: the same statistics over N, T, H, W."""
+    """nn.BatchNorm3d under one name for all networks.
 
-    def forward(self, x: Tensor) -> Tensor:
-        return unfold(super().forward(fold(x)), len(x))
-
-    def _check_input_dim(self, input: Tensor) -> None:
-        """`forward` passes folded clips (four axes); five are fine too."""
+    It takes the five axes as they are: its result is no view, so a ReLU may work on it in place. (In place
+    on a view, autograd copies whole tensors, six times slower.)
+    """
 
 
 def max_pool(x: Tensor, pad: int = 1) -> Tensor:
     """Spatial 3x3 max-pool with stride 2. (N, C, T, H, W) -> (N, C, T, H/2, W/2)"""
-    return unfold(F.max_pool2d(fold(x), 3, 2, pad), len(x))
+    return unfold(F.max_pool2d(fold(x), 3, 2, pad), x.shape[2])
 
 
 def average(x: Tensor) -> Tensor:
     """P: global average pool over T, H, W. (N, C, T, H, W) -> (N, C)"""
-    return x.mean((2, 3, 4))
+    T, H, W = x.shape[2:]
+    return x.sum((2, 3, 4)) / (T * H * W)  # dividing last: the gradient stays (N, C) until it is broadcast
 
 
 def broadcast(g: Tensor) -> Tensor:
     """US: one C-vector at every position. (N, C) -> (N, C, 1, 1, 1), which adds to (N, C, T, H, W)."""
     return g[:, :, None, None, None]
-
-
-__all__ = ["BatchNorm", "SpatialConv", "TemporalConv", "average", "broadcast", "fold", "max_pool", "unfold"]

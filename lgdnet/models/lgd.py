@@ -4,7 +4,8 @@ Qiu et al., "Learning Spatio-Temporal Representation with Local and Global Diffu
 (arXiv 1906.05571). N clips, C channels, T frames, H x W pixels, K classes; D the width of the global path.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -150,7 +151,7 @@ class TwoPathNetwork(nn.Module):
         for i, stage in enumerate(self.stages, 1):
             for block in cast(Stage, stage):
                 if self.checkpointing and self.training and torch.is_grad_enabled():
-                    x, g = checkpoint(block, x, g, use_reentrant=False)
+                    x, g = recomputed(block, x, g)
                 else:
                     x, g = block(x, g)
             note(keep, f"stage{i}", x, g)
@@ -184,6 +185,29 @@ def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) 
     if order is None:
         return PlainBlock(F, activate=activate)
     return LGDBlock(F, C, C_out, order=order, activate=activate)
+
+
+def recomputed(block: nn.Module, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """block(x, g), of which only the inputs are kept for the backward pass; statistics are counted once."""
+
+    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+        return nullcontext(), without_statistics(block)
+
+    return checkpoint(block, x, g, use_reentrant=False, context_fn=contexts)
+
+
+@contextmanager
+def without_statistics(block: nn.Module) -> Iterator[None]:
+    """Batch norm that normalises as in training but leaves its running statistics alone."""
+    norms = [module for module in block.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, (momentum, count) in zip(norms, kept, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def note(keep: dict[str, Tensor] | None, name: str, x: Tensor, g: Tensor | None) -> None:

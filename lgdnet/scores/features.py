@@ -37,6 +37,7 @@ class Features:
         _check_unique_over_shards(self.paths, [head["video_ids"] for head in heads])
         self.classes: list[str] = first["classes"]
         self.num_views: int = first["num_views"]
+        self.num_crops: int = max(head["num_crops"] for head in heads)
         self.width: dict[str, int] = _widths(heads)
         self.checkpoint_digest: str = first["checkpoint_digest"]
         self.settings: dict[str, Any] = json.loads(first["settings"])
@@ -47,6 +48,11 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.video_ids)
+
+    @property
+    def num_clips(self) -> int:
+        """Views are clips in order of time, each with its crops."""
+        return self.num_views // self.num_crops
 
     def read(self, name: str, row: int) -> np.ndarray:
         """One array of one video, as stored: (V, C), (V, K) or (V,)."""
@@ -126,11 +132,18 @@ def _read_head(path: Path) -> dict[str, Any]:
             "present": h5["present"][:].astype(bool),
             "classes": [name.decode() for name in h5["classes"][:]],
             "num_views": h5["logits"].shape[1],
+            "num_crops": _num_crops(h5),
             "width": {name: h5[name].shape[2] for name in ("features_local", "features_global", "logits")},
             "checkpoint_digest": str(h5.attrs["checkpoint_digest"]),
             "settings": str(h5.attrs.get("settings", "{}")),
             "cost": json.loads(h5.attrs["cost"]),
         }
+
+
+def _num_crops(h5: h5py.File) -> int:
+    """Different crops of the first video that is there; 1 in a shard without any."""
+    there = np.flatnonzero(h5["present"][:])
+    return len(np.unique(h5["crop"][there[0]])) if len(there) else 1
 
 
 def _check_same_dump(path: Path, head: dict[str, Any], first_path: Path, first: dict[str, Any]) -> None:

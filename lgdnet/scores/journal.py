@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -104,12 +104,13 @@ class Journal:
         self._file.flush()
         self.num_records += 1
 
-    def records(self) -> np.ndarray:
-        """All records, mapped from disk: (records,) of the structured dtype."""
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """All records, up to `size` at a time: (records,) of the structured dtype."""
         assert self.record is not None
-        if not self.num_records:
-            return np.zeros(0, self.record)
-        return np.memmap(self.path, self.record, "r", offset=self._data_start, shape=(self.num_records,))
+        self._file.seek(self._data_start)
+        for start in range(0, self.num_records, size):
+            num_bytes = min(size, self.num_records - start) * self.record.itemsize
+            yield np.frombuffer(self._file.read(num_bytes), self.record)
 
     def close(self) -> None:
         self._file.close()

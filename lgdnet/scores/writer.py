@@ -179,28 +179,30 @@ class FeaturesWriter:
         if self._journal.record is None:
             self._journal.begin(self._fields({}))
         with atomic(self.path) as tmp, h5py.File(tmp, "w") as h5:
-            self._write(h5, self._journal.records())
+            self._write(h5, self._journal.record, self.num_done)
         self._journal.path.unlink()
 
-    def _write(self, h5: h5py.File, records: np.ndarray) -> None:
-        names = [name for name in records.dtype.names or () if name != "crc"]
+    def _write(self, h5: h5py.File, record: np.dtype | None, num_records: int) -> None:
+        assert record is not None and record.names is not None
+        names = [name for name in record.names if name != "crc"]
         for name in names:
-            shape = records.dtype[name].shape
+            shape = record[name].shape
             # One chunk per video for what is large: a random read of 20 clips touches nothing else.
-            rows = 1 if len(shape) == 2 else max(1, min(len(records), 4096))
-            chunks = (rows, *shape) if len(records) and 0 not in shape else None
+            rows = 1 if len(shape) == 2 else max(1, min(num_records, 4096))
+            chunks = (rows, *shape) if num_records and 0 not in shape else None
             h5.create_dataset(
                 name,
-                (len(records), *shape),
-                records.dtype[name].base,
+                (num_records, *shape),
+                record[name].base,
                 chunks=chunks,
                 fletcher32=chunks is not None,
             )
-        for first in range(0, len(records), VIDEOS_PER_BATCH):
-            batch = records[first : first + VIDEOS_PER_BATCH]
+        first = 0
+        for batch in self._journal.blocks(VIDEOS_PER_BATCH):
             for name in names:
                 if h5[name].size:
                     h5[name][first : first + len(batch)] = batch[name]
+            first += len(batch)
         h5["video_id"] = np.char.encode(np.asarray(self.video_ids, dtype=str), "utf-8")
         h5["classes"] = np.char.encode(np.asarray(self.classes, dtype=str), "utf-8")
         attributes: dict[str, Any] = {
@@ -211,4 +213,4 @@ class FeaturesWriter:
             **self.provenance,
         }
         h5.attrs.update(attributes)
-        h5.attrs["complete"] = len(records)  # last: a file without it is not whole
+        h5.attrs["complete"] = num_records  # last: a file without it is not whole

@@ -4,21 +4,38 @@ No torch and no numpy here: the Snakefile of every cluster job loads this packag
 """
 
 from lgdnet.settings.base import Settings, SettingsError
+from lgdnet.settings.ensemble import (
+    AggregationSettings,
+    EvaluateSettings,
+    FusionSettings,
+    ImportSettings,
+    JointSettings,
+    OutsideSettings,
+)
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
-from lgdnet.settings.rows import LeaderboardRow, leaderboard_rows
+from lgdnet.settings.rows import (
+    LeaderboardRow,
+    fusion_leaves,
+    fusion_tree,
+    leaderboard_rows,
+    row_of,
+    stream_rows,
+    submitted_row,
+)
+from lgdnet.settings.sound import AudioSettings, NoiseSettings, SoundAugmentSettings
 from lgdnet.settings.tree import (
+    DUMP_KEYS,
+    FIT_KEYS,
     TRAIN_KEYS,
-    AudioSettings,
     AugmentSettings,
     Challenge,
     DatasetSettings,
     DumpSettings,
-    EvaluateSettings,
     LengthSettings,
     ManifestSettings,
-    NoiseSettings,
     ShardSettings,
     StreamSettings,
     TrainSettings,
@@ -26,29 +43,44 @@ from lgdnet.settings.tree import (
 )
 
 __all__ = [
+    "DUMP_KEYS",
+    "FIT_KEYS",
     "TRAIN_KEYS",
+    "AggregationSettings",
     "AudioSettings",
     "AugmentSettings",
+    "CacheSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
     "EvaluateSettings",
     "FlowSettings",
+    "FusionSettings",
+    "ImportSettings",
+    "JointSettings",
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
+    "MediaSettings",
     "NoiseSettings",
+    "OutsideSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",
+    "SoundAugmentSettings",
     "StreamSettings",
     "TrainSettings",
     "WeightsSettings",
     "challenge_of",
     "changed",
+    "fusion_leaves",
+    "fusion_tree",
     "json_schema",
     "leaderboard_rows",
     "parse",
     "read_challenge",
     "reference",
+    "row_of",
+    "stream_rows",
+    "submitted_row",
 ]

@@ -6,7 +6,18 @@ from typing import Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
+from lgdnet.settings.ensemble import (
+    Aggregation,
+    AggregationSettings,
+    EvaluateSettings,
+    FusionSettings,
+    JointSettings,
+    OutsideSettings,
+    check_members,
+)
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.media import MediaSettings
+from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
 
@@ -62,23 +73,6 @@ class ManifestSettings(Settings):
     with decord where that was found exact."""
 
 
-class NoiseSettings(Settings):
-    """White noise that makes the sound of every video harder, for experiments."""
-
-    snr_db: float = 0.0
-    """Decibels by which the sound, over a whole video, is stronger than the noise; may be negative."""
-    seed: NonNegativeInt = 0
-    """The noise of a video follows from this and its id."""
-
-
-class AudioSettings(Settings):
-    """How sound becomes log-mel frames: 16 kHz, windows of 25 ms every 10 ms, 128 bins from 60 to 7800 Hz."""
-
-    noise: NoiseSettings | None = None
-    timeout_sec: PositiveFloat = 600.0
-    """The sound of a file that takes longer than this to decode is an error that names it."""
-
-
 class ShardSettings(Settings):
     """How many jobs the work on each split is cut into. A job is a shard, never a video."""
 
@@ -110,6 +104,23 @@ class AugmentSettings(Settings):
     """Width over height of the random crop before it is resized."""
     mirror: Fraction = 0.5
     """Probability of a left-right mirror; flow's x changes its sign. 0 where direction is the label."""
+    colour: Fraction = 0.0
+    """Strength of colour jitter: brightness, contrast, saturation, and a quarter of it for the hue. 0.4 is usual."""
+    grey: Fraction = 0.0
+    """Probability of losing the colour."""
+    blur: Fraction = 0.0
+    """Probability of a Gaussian blur."""
+    rand_operations: NonNegativeInt = 0
+    """RandAugment: operations per clip; 0 is off."""
+    rand_magnitude: NonNegativeFloat = 9.0
+    """RandAugment: from 0 to 10."""
+    erase: Fraction = 0.0
+    """Probability of a window set to the mean."""
+    mixup: NonNegativeFloat = 0.0
+    """MixUp: alpha of the Beta distribution; 0 is off."""
+    cutmix: NonNegativeFloat = 0.0
+    """CutMix: alpha of the Beta distribution; 0 is off. With both, each batch gets one of them."""
+    sound: SoundAugmentSettings = SoundAugmentSettings()
 
 
 class LengthSettings(Settings):
@@ -194,6 +205,8 @@ class DumpSettings(Settings):
     """Evenly spaced over the video."""
     num_crops: Literal[1, 3] = 1
     """Centre; or left, centre, right."""
+    training_dumps: PositiveInt = 1
+    """Dumps of the training split, each with other clip starts, for learned aggregations."""
     dtype: Literal["float16", "float32"] = "float16"
     """Precision of the stored features; logits are always float32."""
 
@@ -215,6 +228,8 @@ class StreamSettings(Settings):
     """Frames per clip."""
     frame_stride: PositiveInt = 1
     """Every how many frames of the video one is taken."""
+    segment_sec: PositiveFloat = 2.56
+    """Sound around the middle of each clip that the network hears, seconds; only of audio."""
     short_side: PositiveInt = 256
     """Frames are decoded to this short side, pixels."""
     crop: PositiveInt = 224
@@ -226,8 +241,9 @@ class StreamSettings(Settings):
     weights: WeightsSettings | None = None
     train: TrainSettings = TrainSettings()
     dump: DumpSettings = DumpSettings()
-    aggregate: tuple[Literal["average_pool"], ...] = ("average_pool",)
+    aggregate: tuple[Aggregation, ...] = ("average_pool",)
     """How the views of a video become one score; each is a row of the leaderboard."""
+    aggregation: AggregationSettings = AggregationSettings()
 
     @model_validator(mode="after")
     def lengths_end_at_the_clip_length(self) -> "StreamSettings":
@@ -240,13 +256,6 @@ class StreamSettings(Settings):
         return self
 
 
-class EvaluateSettings(Settings):
-    """What the leaderboard is computed on."""
-
-    split: Split = "validation"
-    """A labelled split that no network was trained on."""
-
-
 class Challenge(Settings):
     """Everything in `config.yaml`."""
 
@@ -256,6 +265,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    media: MediaSettings = MediaSettings()
     flow: FlowSettings = FlowSettings()
     audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
@@ -263,6 +273,12 @@ class Challenge(Settings):
     """What every stream has unless it says otherwise."""
     streams: dict[Name, StreamSettings]
     """The networks of this challenge, by name."""
+    joint: dict[Name, JointSettings] = {}
+    """Networks over the features of several streams, by name."""
+    outside: dict[Name, OutsideSettings] = {}
+    """Scores of other tools, by name."""
+    fusions: dict[Name, FusionSettings] = {}
+    """Weighted means, by name."""
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="after")
@@ -290,9 +306,27 @@ class Challenge(Settings):
             raise ValueError("dataset: annotations: no entry for 'train'")
         return self
 
+    @model_validator(mode="after")
+    def members_exist(self) -> "Challenge":
+        """Every member of a fusion and every row is made by something."""
+        check_members(
+            self.joint, self.outside, self.fusions, self.evaluate, list(self.streams), self.scored()
+        )
+        return self
+
+    def scored(self) -> list[str]:
+        """Everything that has scores, in the order of the file: `stream/aggregation`, joint, outside, fusions."""
+        streams = [f"{name}/{way}" for name, stream in self.streams.items() for way in stream.aggregate]
+        return [*streams, *self.joint, *self.outside, *self.fusions]
+
     def data_path(self, path: Path) -> Path:
         """A path of the data set, from `data_root` unless absolute, with the number of the fold filled in."""
         return self.data_root / self.dataset.in_fold(path)
 
 
-TRAIN_KEYS = tuple(name for name in StreamSettings.model_fields if name not in ("dump", "aggregate"))
+TRAIN_KEYS = tuple(
+    name for name in StreamSettings.model_fields if name not in ("dump", "aggregate", "aggregation")
+)
+# What a dump, and what a learned aggregation depends on: another value reruns just that.
+DUMP_KEYS = tuple(name for name in DumpSettings.model_fields if name != "training_dumps")
+FIT_KEYS = tuple(name for name in AggregationSettings.model_fields if name != "average")

@@ -2,68 +2,127 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+import torch
 
+from lgdnet.aggregation import Learned, predict, read_learned
 from lgdnet.artefact import digest, provenance
+from lgdnet.loader.features import FeatureSource, group_dumps
 from lgdnet.log import progress
-from lgdnet.models.aggregators import Pooled, average_pool, max_pool
+from lgdnet.models.aggregators import AGGREGATORS, Pooled
 from lgdnet.scores import Features, ScoresError, read_features, write_scores
-from lgdnet.scores.errors import some
+from lgdnet.scores.errors import check_classes, some
 from lgdnet.scores.labels import read_labels
 
 VIDEOS_PER_BATCH = 256
+VIDEOS_PER_NETWORK_BATCH = 64
 
 
 def run(
-    feature_shards: Sequence[Path],
+    dumps: Sequence[Sequence[Path]],
     manifest: Path,
     out: Path,
     *,
-    method: Literal["average_pool", "max_pool"] = "average_pool",
+    method: str = "average_pool",
     of: Pooled = "scores",
+    model: Path | None = None,
+    threads: int = 1,
 ) -> None:
-    """Aggregate every video of the manifest. The shards must hold exactly its videos."""
-    features = read_features(feature_shards)
-    expected = read_labels(manifest)
-    check_same_videos(features, expected.video_ids, manifest)
-    scores = pool(features, method=method, of=of)
-    present = features.present
+    """Aggregate every video of the manifest with a pool, or with the learned aggregation in `model`.
+
+    `dumps` has the shards of one stream, or of each stream of a joint network in its order. They must hold
+    exactly the videos of the manifest.
+    """
+    torch.set_num_threads(threads)
+    video_ids = read_labels(manifest).video_ids
+    streams = [read_features(shards) for shards in dumps]
+    for features in streams:
+        check_same_videos(features, video_ids, manifest)
+    if AGGREGATORS[method].network is not None:
+        if model is None:
+            raise ScoresError(f"{out}: {method} is learned; give --model, the file that fit-aggregator made.")
+        learned = read_learned(model)
+        rows, scores = apply(learned, streams, video_ids, model)
+        settings = {"method": learned.method, "settings": learned.settings.model_dump(mode="json")}
+        inputs, extra = {"model": learned.digest}, float(learned.num_parameters)
+    else:
+        rows, scores = pool(streams[0], video_ids, method=method, of=of)
+        settings, inputs, extra = {"method": method, "of": of}, {}, 0.0
+    present = np.zeros(len(video_ids), bool)
+    present[rows] = True
     write_scores(
         out,
-        features.video_ids[present],
-        scores[present],
-        features.classes,
-        absent=features.video_ids[~present],
+        video_ids[rows],
+        scores,
+        streams[0].classes,
+        absent=video_ids[~present],
         provenance=provenance(
-            {"method": method, "of": of, "dump": features.settings},
-            {"checkpoint": features.checkpoint_digest, "videos": digest(expected.video_ids.tolist())},
+            {**settings, "dump": [features.settings for features in streams]},
+            {
+                **inputs,
+                "checkpoints": ",".join(features.checkpoint_digest for features in streams),
+                "videos": digest(video_ids.tolist()),
+            },
         ),
-        cost=features.cost,
+        cost=total_cost(streams, extra),
     )
 
 
-def pool(features: Features, *, method: str, of: Pooled) -> np.ndarray:
-    """(N, K) scores in the order of the features."""
+def pool(
+    features: Features, video_ids: np.ndarray, *, method: str, of: Pooled
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the manifest that have scores, and (n, K) scores, joined by id."""
+    run_pool = AGGREGATORS[method].pool
+    assert run_pool is not None
     scores = np.zeros((len(features), len(features.classes)), np.float32)
-    batches = range(0, len(features), VIDEOS_PER_BATCH)
-    for start in progress(batches, what=f"aggregate {method}", unit="batches"):
+    starts = range(0, len(features), VIDEOS_PER_BATCH)
+    for start in progress(starts, what=f"aggregate {method}", unit="batches"):
         stop = min(start + VIDEOS_PER_BATCH, len(features))
         logits = features.read_range("logits", start, stop)
-        scores[start:stop] = average_pool(logits, of=of) if method == "average_pool" else max_pool(logits)
-    return scores
+        scores[start:stop] = run_pool(logits, of=of) if method == "average_pool" else run_pool(logits)
+    where = {video_id: row for row, video_id in enumerate(features.video_ids.tolist())}
+    stored = np.fromiter((where[video_id] for video_id in video_ids.tolist()), np.int64, len(video_ids))
+    rows = np.flatnonzero(features.present[stored])
+    return rows, scores[stored[rows]]
+
+
+def apply(
+    learned: Learned, streams: Sequence[Features], video_ids: np.ndarray, model: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of a learned aggregation; a `ScoresError` where features are not those it was trained on."""
+    found = [features.checkpoint_digest for features in streams]
+    for features, expected in zip(streams, learned.sources, strict=False):
+        if features.checkpoint_digest != expected:
+            raise ScoresError(
+                f"{features.paths[0]}: dumped with checkpoint {features.checkpoint_digest[:12]}, but {model} was "
+                f"trained on features of {expected[:12]}. Fit the aggregation again, or dump again."
+            )
+    if len(found) != len(learned.sources):
+        raise ScoresError(f"{model}: trained on {len(learned.sources)} streams, but {len(found)} were given.")
+    check_classes(streams[0].paths[0], streams[0].classes, learned.classes, model)
+    unlabelled = np.full(len(video_ids), -1)
+    groups = group_dumps(streams)
+    source = FeatureSource(groups, video_ids, unlabelled, learned.settings.features)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return predict(learned.network.to(device), source, batch_size=VIDEOS_PER_NETWORK_BATCH, device=device)
+
+
+def total_cost(streams: Sequence[Features], num_extra_parameters: float) -> dict[str, float]:
+    """Parameters, GFLOPs and hours of all streams, where every one states them; the aggregation's on top."""
+    keys = set.intersection(*(set(features.cost) for features in streams))
+    cost = {key: sum(features.cost[key] for features in streams) for key in sorted(keys)}
+    if "parameters" in cost:
+        cost["parameters"] += num_extra_parameters
+    return cost
 
 
 def check_same_videos(features: Features, video_ids: np.ndarray, manifest: Path) -> None:
     """n_scored == n_expected, by id."""
     missing = sorted(set(video_ids.tolist()) - set(features.video_ids.tolist()))
     extra = sorted(set(features.video_ids.tolist()) - set(video_ids.tolist()))
-    where = (
-        features.paths[0]
-        if len(features.paths) == 1
-        else f"{features.paths[0]} and {len(features.paths) - 1} more"
-    )
+    others = len(features.paths) - 1
+    where = f"{features.paths[0]}" + (f" and {others} more" if others else "")
     if missing:
         raise ScoresError(
             f"{where}: no features for {len(missing)} of {len(video_ids)} videos in {manifest}, first "

@@ -1,6 +1,6 @@
 """A trained network and a shard of videos in, features and logits of every view out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -16,7 +16,8 @@ from lgdnet.modalities import MODALITIES
 from lgdnet.models import Output, TwoPathNetwork
 from lgdnet.scores import FeaturesWriter
 from lgdnet.settings import DumpSettings
-from lgdnet.streams import clips_of, read_stream
+from lgdnet.sources import clips_of, rows_without_clips
+from lgdnet.streams import read_stream
 
 FRAMES_PER_BATCH = 320  # 20 clips of 16 frames go through the network at once; longer clips, fewer
 
@@ -29,25 +30,37 @@ def run(
     manifest: Path,
     video_root: Path,
     out: Path,
+    flow: Path | None = None,
     shard: int = 0,
     num_shards: int = 1,
+    draw: int = 0,
     settings: DumpSettings,
+    stored: Sequence[Path] = (),
     threads: int = 1,
 ) -> None:
-    """Write the views of one shard of `manifest`. An interrupted dump goes on after its last whole video."""
+    """Write the views of one shard of `manifest`; each `draw` has other clip starts.
+
+    An interrupted dump goes on after its last whole video. `stored` are the files that the flow or audio
+    stage made of the shard. A video without sound is written as absent.
+    """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
     network = stream.model.to(device)
     videos = read_manifest(manifest).shard(shard, num_shards)
-    source = clips_of(stream.settings, videos, video_root)
+    source = clips_of(stream.settings, videos, stream.media(video_root, stored))
+    source.draw = draw
     writer = FeaturesWriter(
         out,
         video_ids=videos.video_ids,
         num_views=settings.num_clips * settings.num_crops,
         classes=stream.classes,
         provenance=provenance(
-            {"dump": settings.model_dump(mode="json"), "stream": stream.settings.model_dump(mode="json")},
+            {
+                "dump": settings.model_dump(mode="json"),
+                "draw": draw,
+                "stream": stream.settings.model_dump(mode="json"),
+            },
             {"model": stream.digest},
         ),
         checkpoint_digest=stream.digest,
@@ -56,12 +69,16 @@ def run(
     )
     transform = eval_transform(MODALITIES[stream.settings.modality])
     with writer:
-        rows = range(writer.num_done, len(videos))
+        absent = rows_without_clips(source)
+        todo = range(writer.num_done, len(videos))
+        rows = [row for row in todo if row not in absent]
         all_views = views(source, num_clips=settings.num_clips, num_crops=settings.num_crops, rows=rows)
         by_video = groupby(all_views, key=lambda view: view.row)
-        shown = progress(by_video, what="dump", total=len(videos), done=writer.num_done, unit="videos")
-        for row, of_video in shown:
-            seen = list(of_video)
+        for row in progress(todo, what="dump", done=writer.num_done, unit="videos"):
+            if row in absent:
+                writer.add_absent(videos.video_ids[row])
+                continue
+            seen = list(next(by_video)[1])
             clips = (transform(part, device) for part in batches_of(seen))
             features_local, features_global, logits = forward(network, clips)
             writer.add(
@@ -75,8 +92,8 @@ def run(
 
 
 def batches_of(seen: list[View]) -> Iterator[Tensor]:
-    """Views of one video, as many together as fit: (n, C, T, H, W) uint8 each."""
-    num_frames = seen[0].clip.shape[1]
+    """Views of one video, as many together as fit: (n, C, T, H, W) uint8 each, or (n, 1, F, T) of sound."""
+    num_frames = seen[0].clip.shape[1] if seen[0].clip.ndim == 4 else 16  # a segment is as large as 16 frames
     together = max(FRAMES_PER_BATCH // num_frames, 1)
     for start in range(0, len(seen), together):
         yield torch.stack([view.clip for view in seen[start : start + together]])

@@ -17,6 +17,7 @@ from lgdnet.optimizer import align
 from lgdnet.plan import Part, Plan, share_cores, starting_network
 from lgdnet.settings import read_challenge
 from lgdnet.settings.base import nearest
+from lgdnet.sources import training_media, videos_to_train
 from lgdnet.trainer import PRECISIONS, Recipe, Run, learning_mode, update, wrapped
 from lgdnet.watch import peak_memory_mb
 
@@ -71,7 +72,11 @@ def run(
     videos, classes = read_manifest(folder / "train.csv"), read_classes(folder / "classes.txt")
     here = pick_device(device, 0)
     video_root = (data_root or challenge.data_root) / challenge.dataset.video_root
-    plan = Plan(settings, videos, video_root, ALONE, here, share_cores(threads, here, None))
+    workers = share_cores(threads, here, None)
+    stored = sorted((folder.parent / settings.modality / "train").glob("*.h5"))
+    media = training_media(settings, video_root, stored, challenge.flow)
+    videos = videos_to_train(settings, videos, media)
+    plan = Plan(settings, videos, media, ALONE, here, workers, num_classes=len(classes))
     model = starting_network(settings, len(classes), None).to(here)
     print(f"{stream}: {plan.describe()}")
     fits, begin = [], 0

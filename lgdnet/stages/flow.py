@@ -19,7 +19,6 @@ from lgdnet.flow import (
     FlowError,
     FlowWriter,
     Recipe,
-    all_parameters,
     compute_flow,
     compute_pairs,
     default_algorithm,
@@ -101,9 +100,9 @@ def chosen_device(settings: FlowSettings, device: str) -> str:
 def recipe_of(settings: FlowSettings, device: str) -> Recipe:
     """All that decides what the fields will be."""
     algorithm = default_algorithm(device) if settings.algorithm == "auto" else settings.algorithm
-    return Recipe(
-        algorithm=algorithm,
-        parameters=all_parameters(algorithm, settings.parameters),
+    return Recipe.of(
+        algorithm,
+        settings.parameters,
         bound=settings.bound,
         short_side=settings.short_side,
         quality=settings.quality,

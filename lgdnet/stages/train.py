@@ -4,6 +4,7 @@ Checkpoints lie in `checkpoints/` beside the model file; a run that was stopped 
 """
 
 import contextlib
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from lgdnet.log import say
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
 from lgdnet.plan import Part, Plan, Validator, share_cores, starting_network
-from lgdnet.settings import StreamSettings
+from lgdnet.settings import FlowSettings, StreamSettings
+from lgdnet.sources import media_like, training_media, videos_to_train
 from lgdnet.streams import write_stream
 from lgdnet.trainer import train
 
@@ -33,29 +35,45 @@ def run(
     out: Path,
     settings: StreamSettings,
     init: Path | None = None,
+    stored: Sequence[Path] = (),
+    stored_validation: Sequence[Path] = (),
+    flow_settings: FlowSettings = FlowSettings(),  # noqa: B008  frozen
     threads: int = 1,
     num_workers: int | None = None,
     device: str = "auto",
 ) -> None:
     """Train, and write the model to `out`. Under torchrun or srun every process calls this.
 
+    `stored` and `stored_validation` are the files that the flow or audio stage made of both splits.
     `threads` CPU cores belong to each process. On a GPU they all load clips; on a CPU half of them do.
+    `flow_settings`: how the flow has to have been made, for flow streams.
     Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
     """
     folder = out.parent
     with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
         num_workers = share_cores(threads, here, num_workers)
-        videos, names = read_manifest(manifest), read_classes(classes)
-        plan = Plan(settings, videos, video_root, ranks, here, num_workers)
+        names = read_classes(classes)
+        media = training_media(settings, video_root, stored, flow_settings)
+        videos = videos_to_train(settings, read_manifest(manifest), media)
+        plan = Plan(settings, videos, media, ranks, here, num_workers, num_classes=len(names))
         model = starting_network(settings, len(names), init).to(here)
-        sources = {"classes": file_digest(classes), "init": file_digest(init) if init else ""}
+        sources = {
+            "classes": file_digest(classes),
+            "init": file_digest(init) if init else "",
+        }
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
         trackers = open_trackers(settings.train.trackers if ranks.first else (), folder, run=folder.name)
         history = History(folder / "history.csv", trackers)
         validator = Validator(
             settings,
             read_manifest(validation),
-            video_root,
+            media_like(
+                settings,
+                video_root,
+                stored_validation,
+                recipe=media.recipe,
+                statistics=media.statistics,
+            ),
             num_classes=len(names),
             device=here,
             num_workers=num_workers,
@@ -66,7 +84,7 @@ def run(
         for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
             result = train_part(plan, part, model, checkpoints, history, validator)
         if ranks.first:
-            write_stream(out, result, settings, names)
+            write_stream(out, result, settings, names, media)
         for tracker in trackers:
             tracker.close()
 

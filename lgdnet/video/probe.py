@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from lgdnet.video.reader import (
     read_frames,
     seek_frames,
 )
+from lgdnet.video.structure import lacks_mp4_index, missing_bytes
 from lgdnet.watchdog import Failure
 
 VERDICTS = ("ok", "missing", "empty", "truncated", "no-video", "too-short", "undecodable")
@@ -51,7 +54,7 @@ class Probe:
     pixel_format: str = ""
     has_constant_rate: bool = False
     keyframe_interval: int = 0  # the longest run from one keyframe to the next
-    num_damaged: int = 0  # frames that are damaged, or follow damage before the next keyframe
+    num_damaged: int = 0  # frames that are damaged, follow damage before the next keyframe, or are missing
     num_bytes: int = 0
 
     def facts(self) -> dict[str, Any]:
@@ -99,15 +102,22 @@ def probe(
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     found = Probe("undecodable", digest=digest, num_bytes=num_bytes)
     try:
-        with opened(path, max_pixels=max_pixels) as (container, stream):
+        with complaints() as logged, opened(path, max_pixels=max_pixels) as (container, stream):
             if has_only_a_cover(stream):
                 return replace(found, verdict="no-video", reason="its only picture is a cover")
             scan = scan_frames(container, stream, max_frames=max_frames)
             found = replace(found, **describe(container, stream, scan))
+            cut = missing_bytes(path)
+            if cut or any(name == container.format.name for _, name, _ in logged):
+                found = replace(found, num_damaged=max(found.num_damaged, 1))
             verdict, reason = judge(
-                scan, found, promised=promised_sec(container, stream), min_frames=min_frames,
+                scan,
+                found,
+                promised=promised_sec(container, stream),
+                missing_share=cut / (cut + num_bytes),
+                min_frames=min_frames,
                 max_damaged_share=max_damaged_share,
-            )  # fmt: skip
+            )
             clock = Clock.of(stream)
     except VideoError as error:
         verdict, reason = open_failure(path, str(error))
@@ -130,6 +140,17 @@ def has_only_a_cover(stream: "av.VideoStream") -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
+@contextmanager
+def complaints() -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg logs as an error: (level, part, message). A container that skips broken packets says so only here."""
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture(local=True) as logged:
+            yield logged
+    finally:
+        av.logging.set_level(None)
+
+
 def open_failure(path: Path, message: str) -> tuple[str, str]:
     """Verdict and reason of a file that does not open."""
     reason = message.removeprefix(f"{path}: ").split(". ")[0]
@@ -138,24 +159,6 @@ def open_failure(path: Path, message: str) -> tuple[str, str]:
     if lacks_mp4_index(path):
         return "truncated", "an mp4 without its index (moov): the end of the file is missing"
     return "undecodable", reason
-
-
-def lacks_mp4_index(path: Path) -> bool:
-    """True for an mp4 or mov whose top-level boxes break off before `moov`."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        position = 0
-        kinds: list[bytes] = []
-        while position + 8 <= size and len(kinds) < 64:
-            file.seek(position)
-            header = file.read(16)
-            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-            length = int.from_bytes(header[8:16], "big") if length == 1 else length
-            kinds.append(kind)
-            if length < 8:
-                break
-            position += length
-    return kinds[:1] == [b"ftyp"] and b"moov" not in kinds[: None if position <= size else -1]
 
 
 def scan_frames(container: Any, stream: "av.VideoStream", *, max_frames: int) -> Scan:
@@ -197,7 +200,7 @@ def describe(container: Any, stream: "av.VideoStream", scan: Scan) -> dict[str, 
         "pixel_format": scan.pixel_format,
         "has_constant_rate": is_regular(scan, Clock.of(stream)),
         "keyframe_interval": max((b - a for a, b in itertools.pairwise(edges)), default=0),
-        "num_damaged": scan.num_damaged,
+        "num_damaged": scan.num_damaged + num_missing(scan),
     }
 
 
@@ -229,18 +232,42 @@ def is_regular(scan: Scan, clock: Clock | None) -> bool:
     )
 
 
+def num_missing(scan: Scan) -> int:
+    """Gaps in time stamps that are otherwise regular: a lost packet that nobody complained about.
+
+    Where more than one interval in ten differs, the rate is variable by nature and nothing is missing.
+    """
+    stamps = [pts for pts in scan.pts if pts is not None]
+    if len(stamps) < 3 or len(stamps) < len(scan.pts):
+        return 0
+    intervals = np.diff(stamps)
+    frames = np.round(intervals / max(float(np.median(intervals)), 1.0))
+    return int((frames[frames > 1] - 1).sum()) if (frames == 1).mean() >= 0.9 else 0
+
+
 def judge(
-    scan: Scan, facts: Probe, *, promised: float | None, min_frames: int, max_damaged_share: float
+    scan: Scan,
+    facts: Probe,
+    *,
+    promised: float | None,
+    missing_share: float,
+    min_frames: int,
+    max_damaged_share: float,
 ) -> tuple[str, str]:
     """Verdict and reason of a file that opened."""
     if scan.num_frames == 0:
         return "undecodable", "no frame decodes" + (
             f" ({scan.damage.demuxer})" if scan.damage.demuxer else ""
         )
+    if missing_share > MISSING_SHARE:
+        return (
+            "truncated",
+            f"{100 * missing_share:.0f} % of the bytes that its container promises are missing",
+        )
     if promised and promised - facts.duration_sec > max(MISSING_SEC, MISSING_SHARE * promised):
         return "truncated", f"{facts.duration_sec:.2f} s decode of {promised:.2f} s in its header"
-    if scan.num_damaged > max_damaged_share * scan.num_frames:
-        return "undecodable", f"{scan.num_damaged} of {scan.num_frames} frames are damaged"
+    if facts.num_damaged > max_damaged_share * scan.num_frames:
+        return "undecodable", f"{facts.num_damaged} of {scan.num_frames} frames are damaged"
     if scan.num_frames < min_frames:
         return "too-short", f"{scan.num_frames} frames, {min_frames} are needed"
     return "ok", ""
@@ -248,7 +275,7 @@ def judge(
 
 def choose_backend(path: Path, scan: Scan, facts: Probe, clock: Clock | None, *, preferred: str) -> str:
     """The fastest reader that returns the same frames as the scan did, tried on a few of them."""
-    if scan.damage.total or facts.num_frames < 2:
+    if facts.num_damaged or facts.num_frames < 2:
         return "pyav"
     if preferred == "decord" and decord_is_exact(path, scan):
         return "decord"

@@ -48,7 +48,7 @@ class VideoError(InputError):
 class Damage:
     """What went wrong while decoding."""
 
-    packets: int = 0  # refused by the decoder
+    packets: int = 0  # marked as corrupt by the container, or refused by the decoder
     frames: int = 0  # returned, marked as corrupt
     demuxer: str = ""  # the message with which the container broke off
 
@@ -110,6 +110,7 @@ def decoded(
         except (av.FFmpegError, OSError) as error:
             damage.demuxer = message_of(error)
             packet = None
+        damage.packets += packet is not None and bool(packet.is_corrupt)
         try:
             frames = stream.codec_context.decode(packet) if packet is None else packet.decode()
         except av.EOFError:  # flushed before, by the empty packet that ends a stream

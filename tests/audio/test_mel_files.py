@@ -13,8 +13,6 @@ from lgdnet.audio.statistics import (
     SMALLEST_STD,
     MelStatistics,
     mel_statistics,
-    read_statistics,
-    write_statistics,
 )
 from lgdnet.audio.storage import MelStore, MelWriter, summary
 
@@ -110,8 +108,7 @@ def test_statistics_are_those_of_all_audible_frames(tmp_path):
     everything = np.concatenate([one, two]).astype(np.float64)
     np.testing.assert_allclose(found.mean, everything.mean(0), rtol=1e-5)
     np.testing.assert_allclose(found.std, everything.std(0), rtol=1e-5)
-    write_statistics(tmp_path / "s.json", found, provenance=MADE_BY)
-    back = read_statistics(tmp_path / "s.json")
+    back = MelStatistics.from_json(found.to_json(), source=tmp_path / "model.safetensors")
     np.testing.assert_array_equal(back.mean, found.mean)
     assert np.abs(back.standardise(everything).mean(0)).max() < 1e-5
 
@@ -130,17 +127,11 @@ def test_statistics_of_silence_are_refused(tmp_path):
         mel_statistics([shard])
 
 
-def test_files_that_are_not_statistics_are_named(tmp_path):
-    with pytest.raises(AudioError, match=r"s\.json: no such file of mel statistics"):
-        read_statistics(tmp_path / "s.json")
-    statistics = MelStatistics(np.zeros(NUM_MELS, np.float32), np.zeros(NUM_MELS, np.float32))
-    for content in ("{", "[]", '{"mean": 1}'):
-        (tmp_path / "s.json").write_text(content)
-        with pytest.raises(AudioError, match=r"s\.json: not a file of mel statistics"):
-            read_statistics(tmp_path / "s.json")
-    write_statistics(tmp_path / "s.json", statistics, provenance={})
-    with pytest.raises(AudioError, match=r"s\.json: not a file of mel statistics"):
-        read_statistics(tmp_path / "s.json")
+def test_a_model_file_with_other_statistics_is_named(tmp_path):
+    zeros = MelStatistics(np.zeros(NUM_MELS, np.float32), np.zeros(NUM_MELS, np.float32)).to_json()
+    for text in ("{", "[]", '{"mean": 1}', zeros):
+        with pytest.raises(AudioError, match=r"m\.safetensors: its mel statistics are not 128 means"):
+            MelStatistics.from_json(text, source=tmp_path / "m.safetensors")
 
 
 def test_the_summary_counts_what_is_odd():

@@ -36,6 +36,14 @@ def test_two_channels_become_their_mean(make):
     assert facts.num_channels == 2
 
 
+@pytest.mark.parametrize("codec", ["flac", "mp2", "aac"])
+def test_stereo_is_as_loud_as_mono(make, codec):
+    sound = tone(0.5, rate=48_000, hertz=300)
+    one = read_sound(make("one.mkv", sound, rate=48_000, codec=codec))[0]
+    two = read_sound(make("two.mkv", np.stack([sound, sound], 1), rate=48_000, codec=codec))[0]
+    assert np.square(two).mean() == pytest.approx(np.square(one).mean(), rel=0.1)
+
+
 @pytest.mark.parametrize("channels", [3, 10, 16])
 def test_channels_without_names_become_their_mean(make, channels):
     sound = np.random.default_rng(1).uniform(-0.5, 0.5, (4000, channels)).astype(np.float32)

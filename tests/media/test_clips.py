@@ -37,6 +37,19 @@ def test_twenty_clips_of_a_ten_second_video_are_centred_in_twenty_equal_segments
     assert starts[:3] == [7, 21, 36] and starts[-1] == 277
 
 
+@given(lengths, clip_lengths, strides, st.integers(1, 30), st.integers(0, 20))
+def test_every_draw_puts_each_clip_into_its_own_segment(n, T, stride, num_clips, draw):
+    starts = clip_starts(n, num_clips=num_clips, clip_length=T, frame_stride=stride, draw=draw)
+    last = max(n - clip_span(T, stride), 0)
+    for i, start in enumerate(starts):
+        assert i * last / num_clips - 0.5 <= start <= (i + 1) * last / num_clips + 0.5
+
+
+def test_draws_lie_at_a_half_a_quarter_three_quarters_and_so_on():
+    starts = [clip_starts(816, num_clips=1, clip_length=16, draw=draw)[0] for draw in range(7)]
+    assert starts == [400, 200, 600, 100, 500, 300, 700]
+
+
 def test_clips_of_a_video_that_is_too_short_all_start_at_its_first_frame():
     assert clip_starts(10, num_clips=3, clip_length=16) == [0, 0, 0]
 

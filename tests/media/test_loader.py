@@ -1,5 +1,8 @@
 """Batches are a pure function of (seed, step); views come in order from one decode."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -178,3 +181,19 @@ def test_a_source_without_videos_is_an_error(source):
     empty = FrameSource(source.manifest.shard(0, 100), source.video_root, clip_length=4, size=32)
     with pytest.raises(ValueError, match="without videos"):
         next(batches(empty, batch_size=1, seed=0))
+
+
+@pytest.mark.timeout(60)
+def test_workers_start_although_opencv_has_used_threads_before():
+    """Forked processes that touch OpenCV's threads would wait for ever; in a process of its own, to be sure."""
+    code = """
+import cv2, numpy as np
+from lgdnet.loader.batches import load
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((2000, 2000), np.float32), (0, 0), 5)
+print(sorted(load([10, 20], [0, 1], num_workers=1)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True
+    )
+    assert done.stdout.strip() == "[10, 20]"

@@ -239,6 +239,9 @@ def test_a_hanging_decoder_costs_one_file(tmp_path):
 
     found = verdict_of(Failure("timeout", ""), 3)
     assert (found["verdict"], found["reason"]) == ("undecodable", "the decoder did not finish within 3 s")
+    assert "more memory" in verdict_of(Failure("error", "MemoryError"), 3)["reason"]
+    with pytest.raises(RuntimeError, match="a fault in the probe itself: NameError"):
+        verdict_of(Failure("error", "NameError: x"), 3)
     assert "crashed" in verdict_of(Failure("crash", "the process ended with code -11"), 3)["reason"]
 
 

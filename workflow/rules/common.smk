@@ -2,6 +2,8 @@
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
 import os
+import re
+import shlex
 import sys
 
 import lgdnet.errors
@@ -22,7 +24,6 @@ CHALLENGE = read_settings()
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
-
 
 
 wildcard_constraints:
@@ -47,9 +48,67 @@ def num_shards(split):
 
 def feature_shards(stream, split):
     return [
-        results(f"streams/{stream}/features/{split}/{shard:04d}.h5")
-        for shard in range(num_shards(split))
+        results(f"streams/{stream}/features/{split}/{shard:04d}.h5") for shard in range(num_shards(split))
     ]
+
+
+def dumped(stream, split):
+    """Feature files of all dumps of a split: the training split may have several, with other starts."""
+    shards = feature_shards(stream, split)
+    if split == "train":
+        for draw in range(1, CHALLENGE.streams[stream].dump.training_dumps):
+            shards += [
+                path.replace("features/train/", f"features/train-{draw}/")
+                for path in feature_shards(stream, split)
+            ]
+    return shards
+
+
+def stage_before(stream):
+    """The stage that makes what a stream is cut from: "flow", "audio", or None where the videos will do."""
+    settings = CHALLENGE.streams[stream]
+    if settings.modality == "frame" or (settings.modality == "flow" and settings.flow_on_the_fly):
+        return None
+    return settings.modality
+
+
+def stored_files(stage, split):
+    return [results(f"{stage}/{split}/{shard:04d}.h5") for shard in range(num_shards(split))]
+
+
+def made_for(stage):
+    """All files of the flow or audio stage, where any stream is cut from them."""
+    if not any(stage_before(stream) == stage for stream in CHALLENGE.streams):
+        return []
+    return [path for split in CHALLENGE.dataset.annotations for path in stored_files(stage, split)]
+
+
+def stored_split(split):
+    """Input of a stream: what an earlier stage made of a whole split."""
+
+    def files(wildcards):
+        stage = stage_before(wildcards.stream)
+        return stored_files(stage, split) if stage else []
+
+    return files
+
+
+def stored_shard(wildcards, split=None):
+    """Input of a stream: what an earlier stage made of one shard."""
+    stage = stage_before(wildcards.stream)
+    return [results(f"{stage}/{split or wildcards.split}/{wildcards.shard}.h5")] if stage else []
+
+
+def flow_option(wildcards):
+    """How the flow must have been made, for flow streams."""
+    if CHALLENGE.streams[wildcards.stream].modality != "flow":
+        return ""
+    return f"--flow-settings {shlex.quote(lgdnet.settings.changed(CHALLENGE.flow))}"
+
+
+def options(name, paths):
+    """One option of the command line for each file."""
+    return " ".join(f"{name} {shlex.quote(str(path))}" for path in paths)
 
 
 def video_scores(split):
@@ -57,16 +116,26 @@ def video_scores(split):
     return [results(f"{row.name}/{split}.h5") for row in lgdnet.settings.leaderboard_rows(CHALLENGE)]
 
 
-def row_words():
+def score_file(name, split):
+    """Scores of `stream/aggregation`, or of a joint network, outside file or fusion."""
+    return results(f"{lgdnet.settings.row_of(CHALLENGE, name).name}/{split}.h5")
+
+
+def row_words(rows):
     """How each row is presented, as JSON."""
-    return json.dumps([row.words() for row in lgdnet.settings.leaderboard_rows(CHALLENGE)])
+    return json.dumps([row.words() for row in rows])
+
+
+def tables():
+    """What a finished challenge has beside its leaderboard."""
+    names = ["streams.csv"] + ["fusions.csv"] * bool(CHALLENGE.fusions)
+    names += ["submission.json"] * ("test" in CHALLENGE.dataset.annotations)
+    return [results(name) for name in names]
 
 
 def annotation_files():
     files = [*CHALLENGE.dataset.annotations.values(), CHALLENGE.dataset.classes]
-    return [
-        CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None
-    ]
+    return [CHALLENGE.data_path(file) for file in dict.fromkeys(files) if file is not None]
 
 
 def video_root():
@@ -78,13 +147,11 @@ def dataset_settings():
 
 
 def train_settings(wildcards):
-    return lgdnet.settings.changed(
-        CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS
-    )
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream], lgdnet.settings.TRAIN_KEYS)
 
 
 def dump_settings(wildcards):
-    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump)
+    return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].dump, lgdnet.settings.DUMP_KEYS)
 
 
 def init_of(wildcards):

@@ -5,6 +5,8 @@ rule train:
         classes=results("manifest/classes.txt"),
         init=init_of,
         weights=pretrained,
+        stored=stored_split("train"),
+        stored_validation=stored_split(CHALLENGE.evaluate.split),
     output:
         # Checkpoints lie beside it, undeclared: Snakemake deletes the declared outputs of a failed job.
         model=results("streams/{stream}/model.safetensors"),
@@ -17,9 +19,13 @@ rule train:
         settings=train_settings,
         video_root=video_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
+        stored=lambda wildcards, input: options("--stored", input.stored),
+        stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
+        flow=flow_option,
     shell:
         "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
+        " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
 
 
@@ -27,18 +33,25 @@ rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
         manifest=results("manifest/{split}.csv"),
+        stored=stored_shard,
     output:
-        features=results("streams/{stream}/features/{split}/{shard}.h5"),
+        features=results("streams/{stream}/features/{split}{draw}/{shard}.h5"),
     log:
-        results("logs/dump/{stream}-{split}-{shard}.log"),
+        results("logs/dump/{stream}-{split}{draw}-{shard}.log"),
     benchmark:
-        results("benchmarks/dump/{stream}-{split}-{shard}.tsv")
+        results("benchmarks/dump/{stream}-{split}{draw}-{shard}.tsv")
+    # Further dumps of a split, with other clip starts, lie in train-1, train-2, ...
+    wildcard_constraints:
+        draw=r"(-[1-9]\d*)?",
     threads: 1
     params:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
+        stored=lambda wildcards, input: options("--stored", input.stored),
+        draw=lambda wildcards: f"--draw {wildcards.draw[1:]}" if wildcards.draw else "",
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
+        " {params.draw} {params.stored}"
         " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"

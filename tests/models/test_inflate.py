@@ -1,0 +1,245 @@
+"""Weights of other networks: exact features on static clips, every tensor reported, wrong files refused."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from random_weights import randomise
+from reference_2d import ResNet, Xception
+from safetensors.torch import save_file
+
+from lgdnet.models import WeightsError, build_model, load_weights
+
+torch.set_num_threads(1)
+
+REFERENCES = {
+    "resnet18": (lambda: ResNet((2, 2, 2, 2), bottleneck=False, width=16), 16, "torchvision"),
+    "resnet50": (lambda: ResNet((3, 4, 6, 3), width=16), 16, "torchvision"),
+    "resnext50-32x4d": (lambda: ResNet((3, 4, 6, 3), width=16, groups=32, base_width=4), 16, "torchvision"),
+    "wide-resnet50": (lambda: ResNet((3, 4, 6, 3), width=16, base_width=128), 16, "torchvision"),
+    "se-resnet50": (lambda: ResNet((3, 4, 6, 3), width=16, squeeze=True), 16, "timm"),
+    "xception": (lambda: Xception(width=16), 16, "timm"),
+}
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return ((a - b).abs().max() / b.abs().max()).item()
+
+
+@pytest.mark.parametrize("prefix", ["", "p3d-", "lgd-p3d-"])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_a_static_clip_gives_the_pooled_features_of_the_2d_network(name, prefix):
+    make, width, layout = REFERENCES[name]
+    reference = randomise(make()).eval()
+    model = build_model(prefix + name, in_channels=3, num_classes=1000, width=width).eval()
+    load_weights(model, reference.state_dict(), layout)
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        features = model(image.unsqueeze(2).expand(-1, -1, 8, -1, -1)).features_local
+        expected = reference(image)
+    assert expected.std() > 0.01 * expected.abs().mean() > 0
+    assert relative(features, expected) < 1e-5
+
+
+@pytest.mark.parametrize("units", ["A", "B", "C"])
+def test_a_moving_clip_does_not_see_time_yet_but_each_kind_can_learn_it(units):
+    reference = randomise(ResNet((3, 4, 6, 3), width=8)).eval()
+    model = build_model("lgd-p3d-resnet50", in_channels=3, num_classes=5, width=8, units=units).eval()
+    load_weights(model, reference.state_dict(), "torchvision")
+    clip = torch.randn(1, 3, 16, 32, 32)
+    features = model(clip).features_local
+    with torch.no_grad():
+        frames = torch.stack([reference(clip[:, :, t]) for t in (2, 6, 10, 14)]).mean(0)
+    assert relative(features, frames) < 1e-5  # the stem looks at frame 2 of each 4
+    features.square().sum().backward()
+    T = [p.grad for name, p in model.named_parameters() if ".T." in name]
+    assert T and all(grad.abs().sum() > 0 for grad in T)
+
+
+def test_a_flow_stem_gets_the_mean_over_the_colours():
+    reference = randomise(ResNet((3, 4, 6, 3), width=8))
+    model = build_model("lgd-p3d-resnet50", in_channels=2, num_classes=5, width=8)
+    report = load_weights(model, reference.state_dict(), "torchvision")
+    kernel = model.stem.conv1.weight
+    mean = reference.conv1.weight.mean(1)
+    assert torch.equal(kernel[:, 0, 2], mean) and torch.equal(kernel[:, 1, 2], mean)
+    assert not kernel[:, :, [0, 1, 3]].any()
+    assert "stem.conv1.weight" in report.inflated
+
+
+def test_the_report_names_every_tensor_of_model_and_source_once():
+    reference = ResNet((3, 4, 6, 3), width=8)
+    model = build_model("lgd-p3d-resnet50", in_channels=3, num_classes=5, width=8)
+    report = load_weights(model, reference.state_dict(), "torchvision")
+    names = [*report.loaded, *report.inflated, *report.reinitialised]
+    assert sorted(names) == sorted(model.state_dict())
+    assert len(report.loaded) + len(report.inflated) + len(report.left_over) == len(reference.state_dict())
+    assert report.left_over == ["fc.bias", "fc.weight"]
+    assert all(".T." in n or ".W_" in n or n.startswith("head.") for n in report.reinitialised)
+    assert "53 inflated: stem.conv1.weight, " in str(report)
+    assert "2 left over: fc.bias, fc.weight" in str(report)
+
+
+def test_cadenes_and_timms_spellings_of_squeeze_and_excitation_load_alike():
+    state = randomise(ResNet((3, 4, 6, 3), width=16, squeeze=True)).state_dict()
+    cadene = {}
+    for name, tensor in state.items():
+        name = name.replace(".se.", ".se_module.").replace("fc.", "last_linear.", name.startswith("fc."))
+        cadene[name if name.startswith(("layer", "last")) else f"layer0.{name}"] = tensor
+    assert "layer0.conv1.weight" in cadene and "last_linear.weight" in cadene
+    models = [build_model("p3d-se-resnet50", in_channels=3, num_classes=5, width=16) for _ in range(2)]
+    for model, source in zip(models, (state, cadene), strict=True):
+        load_weights(model, source, "timm")
+    shared = [name for name in models[0].state_dict() if not name.startswith("head.")]
+    assert all(torch.equal(*(model.state_dict()[name] for model in models)) for name in shared)
+
+
+def test_old_pointwise_kernels_with_two_axes_load():
+    state = randomise(Xception(width=8)).state_dict()
+    old = {n: t.flatten(1) if "pointwise" in n else t for n, t in state.items()}
+    model = build_model("lgd-p3d-xception", in_channels=3, num_classes=5, width=8)
+    load_weights(model, old, "timm")
+    assert torch.equal(
+        model.stages[2][1].F.conv4.pointwise.weight.flatten(1), state["conv4.pointwise.weight"].flatten(1)
+    )
+
+
+def test_a_deep_stem_of_timm_loads():
+    model = build_model("resnet103", in_channels=3, num_classes=5, width=4)
+    names = {
+        "conv1": "conv1.0",
+        "bn1": "conv1.1",
+        "conv2": "conv1.3",
+        "bn2": "conv1.4",
+        "conv3": "conv1.6",
+        "bn3": "bn1",
+    }
+    source = {}
+    for name, tensor in (
+        randomise(build_model("resnet103", in_channels=3, num_classes=5, width=4)).state_dict().items()
+    ):
+        if name.startswith("stem."):
+            _, module, leaf = name.split(".")
+            source[f"{names[module]}.{leaf}"] = tensor
+        elif name.startswith("stages."):
+            _, i, j, _, rest = name.split(".", 4)
+            rest = rest.replace("unit.S", "conv2").replace("unit.bn", "bn2")
+            source[f"layer{int(i) + 1}.{j}.{rest}"] = tensor
+    load_weights(model, source, "timm")
+    assert torch.equal(model.stem.conv3.weight, source["conv1.6.weight"])
+    assert torch.equal(model.stem.bn3.weight, source["bn1.weight"])
+
+
+def test_a_stream_of_ours_starts_another_with_other_classes_channels_and_length():
+    short = randomise(build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8))
+    long = build_model("lgd-p3d-resnet18", in_channels=3, num_classes=7, width=8)
+    report = load_weights(long, short.state_dict())
+    assert sorted(report.reinitialised) == [
+        "head.global_.1.bias", "head.global_.1.weight", "head.local.1.bias", "head.local.1.weight",
+    ]  # fmt: skip
+    again = build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8)
+    load_weights(again, short.state_dict())
+    clip = torch.randn(1, 3, 32, 32, 32)
+    short.eval(), again.eval()
+    assert torch.equal(again(clip).logits, short(clip).logits)
+    flow = build_model("lgd-p3d-resnet18", in_channels=2, num_classes=5, width=8)
+    assert load_weights(flow, short.state_dict()).inflated == ["stem.conv1.weight"]
+
+
+def test_a_network_without_lgd_becomes_one_with_zero_diffusion():
+    plain = randomise(build_model("p3d-resnet18", in_channels=3, num_classes=5, width=8)).eval()
+    model = build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8).eval()
+    load_weights(model, plain.state_dict())
+    clip = torch.randn(1, 3, 8, 32, 32)
+    assert torch.equal(model(clip).features_local, plain(clip).features_local)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda s: s.pop("layer2.0.conv2.weight"),
+            "1 tensors differ, first: 'layer2.0.conv2.weight' is missing",
+        ),
+        (lambda s: s.update(extra=torch.zeros(1)), "'extra' is surplus"),
+        (
+            lambda s: s.update({"bn1.weight": torch.zeros(3)}),
+            r"'bn1.weight' is \(3,\), expected \(8,\)",
+        ),
+    ],
+)
+def test_the_weights_of_another_network_are_refused_and_change_nothing(change, message):
+    state = ResNet((3, 4, 6, 3), width=8).state_dict()
+    change(state)
+    model = build_model("p3d-resnet50", in_channels=3, num_classes=5, width=8)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with pytest.raises(WeightsError, match=message):
+        load_weights(model, state, "torchvision")
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_deeper_network_is_refused():
+    model = build_model("p3d-resnet18", in_channels=3, num_classes=5, width=8)
+    deeper = ResNet((3, 4, 6, 3), bottleneck=False, width=8).state_dict()
+    with pytest.raises(
+        WeightsError, match=r"does not fit the model in layout 'torchvision'; \d+ tensors differ"
+    ):
+        load_weights(model, deeper, "torchvision")
+
+
+def test_release_maps_need_the_release_order():
+    model = build_model("lgd-p3d-resnet50", in_channels=3, num_classes=5, width=8)
+    with pytest.raises(WeightsError, match=r"of order 'release'; build the model with order='release'"):
+        load_weights(model, {"layer1.0.fc1.weight": torch.zeros(2, 8)}, "release")
+
+
+def test_files_are_read_without_unpickling_and_checked_by_digest(tmp_path):
+    state = randomise(ResNet((2, 2, 2, 2), bottleneck=False, width=8)).state_dict()
+    plain, wrapped, safe = tmp_path / "a.pth", tmp_path / "b.pth", tmp_path / "c.safetensors"
+    torch.save(state, plain)
+    torch.save({"state_dict": {f"module.{n}": t for n, t in state.items()}, "epoch": 3}, wrapped)
+    save_file(state, safe)
+    for path in (plain, wrapped, safe):
+        model = build_model("p3d-resnet18", in_channels=3, num_classes=5, width=8)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        load_weights(model, path, "torchvision", sha256=digest)
+        assert torch.equal(model.stem.bn1.weight, state["bn1.weight"])
+    with pytest.raises(WeightsError, match=r"c\.safetensors: expected sha256 00ff, found [0-9a-f]{64}"):
+        load_weights(model, safe, "torchvision", sha256="00ff")
+
+
+class Sneaky:
+    """Unpickling it creates a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_what_is_no_state_dict_is_refused(tmp_path):
+    model = build_model("p3d-resnet18", in_channels=3, num_classes=5, width=8)
+    text, pickled, numbers = tmp_path / "a.pth", tmp_path / "b.pth", tmp_path / "c.pth"
+    text.write_text("not weights at all")
+    torch.save({"weight": Sneaky(tmp_path / "touched")}, pickled)
+    torch.save({"weight": 1.0}, numbers)
+    broken = tmp_path / "d.safetensors"
+    broken.write_bytes(b"\x00" * 20)
+    for path in (text, pickled):
+        with pytest.raises(
+            WeightsError, match=f"{path.name}: no state dict, or one that would need unpickling"
+        ):
+            load_weights(model, path, "torchvision")
+    assert not (tmp_path / "touched").exists()
+    with pytest.raises(WeightsError, match=r"c\.pth: expected tensors by name; 'weight' is none"):
+        load_weights(model, numbers, "torchvision")
+    with pytest.raises(WeightsError, match=r"d\.safetensors: no safetensors file"):
+        load_weights(model, broken, "torchvision")
+    with pytest.raises(WeightsError, match=r"e\.pth: no such file; weights are local files"):
+        load_weights(model, tmp_path / "e.pth", "torchvision")
+    with pytest.raises(WeightsError, match="no layout 'keras'; there are torchvision, timm, release, lgdnet"):
+        load_weights(model, {}, "keras")
+    with pytest.raises(WeightsError, match="the state dict: expected tensors by name, found dict"):
+        load_weights(model, {}, "timm")

@@ -1,0 +1,133 @@
+"""Other forms of the same network: fused, compiled, in bfloat16, on a GPU."""
+
+import pytest
+import torch
+from random_weights import randomise
+from torch import nn
+
+from lgdnet.models import ModelError, build_model, fused, training_loss
+from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv
+
+torch.set_num_threads(1)
+
+NAMES = ("lgd-p3d-resnet18", "lgd-p3d-resnet50", "lgd-p3d-resnet103", "lgd-p3d-resnext50-32x4d", "lgd-p3d-se-resnet50",
+         "lgd-p3d-xception", "resnet50", "xception")  # fmt: skip
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    return ((a - b).abs().max() / b.abs().max()).item()
+
+
+@pytest.mark.parametrize(
+    ("k", "options"),
+    [
+        (7, {"t": 4, "stride": 2}),
+        (3, {"t": 4, "stride": 2, "pad": 0}),
+        (3, {"stride": 2, "groups": 2}),
+        (3, {"groups": 6}),
+        (1, {}),
+        (1, {"stride": 2}),
+    ],
+)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_folded_spatial_convolution_is_conv3d(k, options, memory_format):
+    conv = SpatialConv(6, 12, k, **options).double()
+    same_as_conv3d(conv, memory_format)
+
+
+@pytest.mark.parametrize("options", [{}, {"stride": 2}, {"groups": 6}, {"groups": 3, "stride": 2}])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last_3d])
+def test_a_folded_temporal_convolution_is_conv3d(options, memory_format):
+    same_as_conv3d(TemporalConv(6, 12, **options).double(), memory_format)
+
+
+def same_as_conv3d(conv: nn.Conv3d, memory_format: torch.memory_format) -> None:
+    """Values and both gradients, in double precision."""
+    x = (
+        torch.randn(2, 6, 8, 9, 11, dtype=torch.float64)
+        .contiguous(memory_format=memory_format)
+        .requires_grad_()
+    )
+    ours, theirs = conv(x), nn.Conv3d.forward(conv, x)
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn_like(theirs)
+    for a, b in zip(
+        torch.autograd.grad(ours, (x, conv.weight), direction),
+        torch.autograd.grad(theirs, (x, conv.weight), direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fusing_batch_norm_changes_nothing_but_the_rounding(name):
+    model = randomise(build_model(name, in_channels=3, num_classes=5, width=8)).double().eval()
+    clip = torch.randn(2, 3, 8, 32, 32, dtype=torch.float64)
+    without_norm = fused(model)
+    assert not any(isinstance(module, BatchNorm) for module in without_norm.modules())
+    assert any(isinstance(module, BatchNorm) for module in model.modules())  # a copy
+    with torch.no_grad():
+        assert relative(without_norm(clip).logits, model(clip).logits) < 1e-12
+
+
+def test_a_model_in_training_is_not_fused():
+    with pytest.raises(
+        ModelError, match=r"only a model in evaluation mode can be fused; call \.eval\(\) first"
+    ):
+        fused(build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_training_step_compiles_without_a_graph_break(name):
+    torch.compiler.reset()
+    model = randomise(build_model(name, in_channels=3, num_classes=5, width=8, dropout=0.0))
+    clip, label = torch.randn(2, 3, 8, 32, 32), torch.tensor([0, 3])
+    expected = training_loss(model(clip), label)
+    expected.backward()
+    gradients = [p.grad for p in model.parameters()]
+    model.zero_grad()
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)  # fullgraph: a break is an error
+    loss = training_loss(compiled(clip), label)
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    for (parameter_name, p), gradient in zip(model.named_parameters(), gradients, strict=True):
+        assert torch.allclose(p.grad, gradient, rtol=1e-3, atol=1e-5 * gradient.abs().max()), parameter_name
+    model.eval()
+    with torch.no_grad():
+        assert relative(compiled(clip).logits, model(clip).logits) < 1e-5
+
+
+def test_autocast_to_bfloat16_trains_and_stays_near_float32():
+    torch.manual_seed(0)
+    model = build_model(
+        "lgd-p3d-resnet18", in_channels=3, num_classes=5, width=16, head="kernel", dropout=0.0
+    )
+    clip, label = torch.randn(2, 3, 8, 32, 32), torch.tensor([0, 3])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = training_loss(model(clip), label)
+    loss.backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+    model.eval()
+    with torch.no_grad():
+        exact = model(clip)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rough = model(clip)
+    assert rough.features_local.dtype == torch.bfloat16
+    assert relative(rough.features_local.float(), exact.features_local) < 0.05
+    assert relative(rough.logits.float(), exact.logits) < 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NAMES)
+def test_the_gpu_agrees_with_the_cpu(name):
+    model = randomise(build_model(name, in_channels=3, num_classes=5, width=16)).eval()
+    clip = torch.randn(2, 3, 8, 64, 64)
+    with torch.no_grad():
+        expected = model(clip).logits
+        model.cuda()
+        exact = model(clip.cuda()).logits.cpu()
+        with torch.autocast("cuda", dtype=torch.bfloat16):
+            rough = model(clip.cuda()).logits.float().cpu()
+    assert relative(exact, expected) < 1e-3  # TF32 may be on
+    assert relative(rough, expected) < 0.1

@@ -1,0 +1,242 @@
+"""From score files to the leaderboard: faults end in an error with the file's name, never in a number."""
+
+import json
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from lgdnet.errors import InputError
+from lgdnet.fusion import Fusion
+from lgdnet.leaderboard import Row, printed, rows_from_json
+from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
+from lgdnet.stages import compare, evaluate, fuse
+
+N, K = 300, 4
+GENERATOR = np.random.default_rng(0)
+LABELS = GENERATOR.integers(0, K, N)
+IDS = np.array([f"v{i:03d}" for i in range(N)])
+CLASSES = ["a", "b", "c", "d"]
+
+
+def stream(strength):
+    logits = GENERATOR.normal(size=(N, K))
+    logits[np.arange(N), LABELS] += strength
+    return softmax(logits)
+
+
+STREAMS = {"frame": stream(1.5), "flow": stream(1.2), "noise": stream(0)}
+SEARCHED = Fusion("all", ("frame", Fusion("motion", ("flow", "noise"), "greedy")), "convex", calibrate=True)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    pd.DataFrame({"video_id": IDS, "label": [CLASSES[y] for y in LABELS], "class_index": LABELS}).to_csv(
+        tmp_path / "validation.csv", index=False
+    )
+    for name, scores in STREAMS.items():
+        write_scores(
+            tmp_path / f"{name}.h5",
+            IDS,
+            scores,
+            CLASSES,
+            provenance={"settings": "{}"},
+            cost={"parameters": 10},
+        )
+    return tmp_path
+
+
+def run(folder, fusion=SEARCHED, **options):
+    files = {name: folder / f"{name}.h5" for name in STREAMS}
+    fuse.run(files, folder / "validation.csv", folder / "fused.h5", fusion=fusion, **options)
+    return read_scores(folder / "fused.h5")
+
+
+def test_order_of_rows_in_a_stream_changes_nothing(folder):
+    before = run(folder).scores
+    turned = GENERATOR.permutation(N)
+    write_scores(folder / "flow.h5", IDS[turned], STREAMS["flow"][turned], CLASSES, provenance={})
+    after = run(folder)
+    assert (after.video_ids == IDS).all() and (after.scores == before).all()
+
+
+@pytest.mark.parametrize(
+    ("rewrite", "message"),
+    [
+        (
+            {"video_ids": IDS[1:], "scores": STREAMS["flow"][1:]},
+            r"flow.h5: no scores for 1 of 300 videos .* first 'v000'",
+        ),
+        (
+            {"classes": ["a", "b", "c", "e"]},
+            r"flow.h5: 4 classes instead of 4, first that only one of them has: 'd'",
+        ),
+        ({"classes": ["b", "a", "c", "d"]}, r"flow.h5: the same classes in another order"),
+    ],
+)
+def test_a_faulty_stream_is_an_error_with_its_name(folder, rewrite, message):
+    content = {"video_ids": IDS, "scores": STREAMS["flow"], "classes": CLASSES, **rewrite}
+    write_scores(folder / "flow.h5", **content, provenance={})
+    with pytest.raises(ScoresError, match=message):
+        run(folder)
+    assert not (folder / "fused.h5").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "value", "message"),
+    [
+        ("video_id", 3, b"v000", r"flow.h5: video 'v000' occurs 2 times"),
+        ("scores", 3, np.nan, r"flow.h5: scores of 1 videos are NaN or infinite, first 'v003'"),
+    ],
+)
+def test_a_file_spoilt_after_it_was_written_is_an_error_too(folder, name, row, value, message):
+    with h5py.File(folder / "flow.h5", "a") as h5:
+        h5[name][row] = value
+    with pytest.raises(ScoresError, match=message):
+        run(folder)
+
+
+def test_weights_found_on_one_split_are_applied_to_another(folder):
+    run(folder, weights_out=folder / "weights.csv")
+    table = pd.read_csv(folder / "weights.csv")
+    assert set(table["fold"]) == {"all", "0", "1", "2", "3", "4"}
+    assert set(table["fusion"]) == {"all", "motion"} and len(table) == 6 * 4
+    motion = table[(table["fusion"] == "motion") & (table["member"] == "flow")]
+    assert (motion["share"] > 0.6).all()
+    applied = run(folder, weights=folder / "weights.csv").scores
+    fitted = read_weights(folder / "weights.csv", SEARCHED)
+    assert fitted.members[1].fusion.name == "motion" and fitted.temperatures[0] != 1
+    in_sample = applied.argmax(axis=1) == LABELS
+    assert in_sample.mean() > 0.7
+
+
+def test_weights_of_another_fusion_are_an_error(folder):
+    run(folder, weights_out=folder / "weights.csv")
+    other = Fusion("all", ("frame", "noise"), "convex")
+    with pytest.raises(
+        ScoresError, match=r"weights.csv: weights of all are for frame, motion, not for frame, noise"
+    ):
+        run(folder, other, weights=folder / "weights.csv")
+    with pytest.raises(ScoresError, match=r"gone.csv: no such weights"):
+        run(folder, weights=folder / "gone.csv")
+    (folder / "weights.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ScoresError, match=r"weights.csv: columns a, b instead of fold, fusion"):
+        run(folder, weights=folder / "weights.csv")
+
+
+def test_the_study_tells_what_each_stream_brings(folder):
+    run(folder, study_out=folder / "study.csv")
+    study = pd.read_csv(folder / "study.csv").set_index("streams")
+    assert list(study.index) == [
+        "all, cross-fitted",
+        "all, in sample",
+        "without frame",
+        "without flow",
+        "without noise",
+    ]
+    assert study.loc["without frame", "brings_low"] > 0
+    noise = study.loc["without noise"]
+    assert noise["brings_low"] <= noise["brings"] <= noise["brings_high"] < 5
+
+
+def test_a_fusion_without_its_score_file_or_labels_is_an_error(folder):
+    with pytest.raises(ScoresError, match=r"fusion x: no score file was given for sound"):
+        run(folder, Fusion("x", ("frame", "sound")))
+    table = pd.read_csv(folder / "validation.csv")
+    table["class_index"] = -1
+    table.to_csv(folder / "validation.csv", index=False)
+    with pytest.raises(ScoresError, match=r"validation.csv: 300 of 300 videos have no label"):
+        run(folder)
+    assert len(run(folder, Fusion("x", ("frame", "flow")))) == N  # equal weights need no labels
+
+
+def test_a_fusion_is_read_from_json(folder):
+    text = json.dumps(
+        {"name": "a", "members": ["x", {"name": "b", "members": ["y"], "method": "stack"}], "weights": [1, 2]}
+    )
+    fusion = Fusion.from_json(text)
+    assert fusion.weights == (1, 2) and fusion.streams() == ["x", "y"] and fusion.learns
+    assert fuse.described(fusion)["members"][1]["method"] == "stack"
+    for bad in (
+        "{",
+        "[]",
+        '{"name": "a"}',
+        '{"name": "a", "members": ["x"], "method": "magic"}',
+        '{"name": "a", "members": ["x"], "weights": [1, 2]}',
+    ):
+        with pytest.raises(InputError, match="--fusion: not a fusion"):
+            Fusion.from_json(bad)
+
+
+def board(folder, **options):
+    rows = [Row(name, name.capitalize()) for name in STREAMS]
+    files = [folder / f"{name}.h5" for name in STREAMS]
+    evaluate.run(files, folder / "validation.csv", folder / "leaderboard.csv", rows=rows, **options)
+    return pd.read_csv(folder / "leaderboard.csv", dtype=str)
+
+
+def test_unreadable_videos_count_as_wrong_in_every_row(folder):
+    before = board(folder)
+    (folder / "rejected.csv").write_text(
+        "video_id,path,split,verdict,reason\nx,x.mp4,validation,truncated,\ny,y.mp4,train,empty,\n"
+    )
+    after = board(folder, rejected=folder / "rejected.csv")
+    assert after["videos"].tolist() == ["301"] * 3 and after["missing"].tolist() == ["1"] * 3
+    expected = [
+        f"{float(top1) * 300 / 301:.1f}"
+        for top1 in [100 * (STREAMS[n].argmax(1) == LABELS).mean() for n in STREAMS]
+    ]
+    assert after["Top1"].tolist() == expected
+    assert before["Top1"].tolist() != expected
+
+
+def test_rows_stand_in_the_given_order_with_intervals_around_them(folder):
+    found = board(folder)
+    assert found["Input"].tolist() == ["Frame", "Flow", "Noise"]
+    for _, row in found.iterrows():
+        low, high = map(float, row["top1_interval"].split("-"))
+        assert low < float(row["Top1"]) < high
+        assert float(row["avg_error"]) == pytest.approx(
+            100 - (float(row["Top1"]) + float(row["Top5"])) / 2, abs=0.1
+        )
+
+
+def test_figures_by_class_and_confusions_add_up(folder):
+    board(folder, per_class=folder / "per_class.csv", confusions=folder / "confusions.csv")
+    by_class = pd.read_csv(folder / "per_class.csv")
+    assert len(by_class) == 3 * K and by_class.groupby("row")["videos"].sum().tolist() == [N] * 3
+    mistakes = pd.read_csv(folder / "confusions.csv")
+    wrong = (STREAMS["frame"].argmax(axis=1) != LABELS).sum()
+    assert mistakes[mistakes["row"] == "frame"]["videos"].sum() == wrong
+    assert (mistakes["class"] != mistakes["predicted"]).all()
+
+
+def test_every_row_needs_a_file_and_the_same_classes(folder):
+    with pytest.raises(InputError, match="--rows: 1 rows for 2 score files"):
+        evaluate.run(
+            [folder / "frame.h5"] * 2, folder / "validation.csv", folder / "l.csv", rows=[Row("x", "x")]
+        )
+    write_scores(folder / "flow.h5", IDS, STREAMS["flow"], CLASSES[::-1], provenance={})
+    with pytest.raises(ScoresError, match=r"flow.h5: the same classes in another order"):
+        board(folder)
+    with pytest.raises(InputError, match="--rows"):
+        rows_from_json("[{}]")
+
+
+def test_the_table_is_printed_plain_and_as_markdown(folder):
+    board(folder)
+    assert "Frame" in printed(folder / "leaderboard.csv")
+    lines = printed(folder / "leaderboard.csv", markdown=True).splitlines()
+    assert lines[0].startswith("| Input | Backbone |") and lines[1].startswith("| --- |") and len(lines) == 5
+    with pytest.raises(InputError, match=r"gone.csv: no such leaderboard"):
+        printed(folder / "gone.csv")
+
+
+def test_comparing_a_stream_with_itself_and_with_noise(folder):
+    same = compare.run(folder / "frame.h5", folder / "frame.h5", folder / "validation.csv")
+    assert "+0.00 [+0.00, +0.00]" in same and "p = 1" in same
+    better = compare.run(folder / "frame.h5", folder / "noise.h5", folder / "validation.csv")
+    top1 = next(line for line in better.splitlines() if line.startswith("top-1"))
+    low = float(top1.split("[")[1].split(",")[0])
+    assert low > 0
