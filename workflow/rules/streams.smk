@@ -14,7 +14,7 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    threads: 2
+    threads: CHALLENGE.train_threads
     params:
         settings=train_settings,
         video_root=video_root(),
