@@ -4,8 +4,8 @@ wildcard_constraints:
 
 rule train:
     input:
-        manifest=results("manifest/train.csv"),
-        validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
+        manifest=videos("train"),
+        validation=videos(CHALLENGE.evaluate.split),
         classes=results("manifest/classes.txt"),
         init=init_of,
         weights=pretrained,
@@ -21,7 +21,7 @@ rule train:
     threads: 2
     params:
         settings=train_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
@@ -36,7 +36,7 @@ rule train:
 rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
-        manifest=results("manifest/{split}.csv"),
+        manifest=videos(),
         stored=stored_shard,
     output:
         features=results("streams/{stream}/features/{split}/{shard}.h5"),
@@ -47,7 +47,7 @@ rule dump:
     threads: 1
     params:
         settings=dump_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
         stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
@@ -61,7 +61,7 @@ rule dump:
 rule dump_again:
     input:
         model=results("streams/{stream}/model.safetensors"),
-        manifest=results("manifest/train.csv"),
+        manifest=videos("train"),
         stored=lambda wildcards: stored_shard(wildcards, split="train"),
     output:
         features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
@@ -72,7 +72,7 @@ rule dump_again:
     threads: 1
     params:
         settings=dump_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         num_shards=num_shards("train"),
         stored=lambda wildcards, input: options("--stored", input.stored),
     shell:
