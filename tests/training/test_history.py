@@ -38,7 +38,7 @@ def test_a_fresh_run_forgets_an_old_history(tmp_path):
 
 
 def test_an_unknown_column_is_an_error(tmp_path):
-    with pytest.raises(KeyError, match="'accuracy' is no column of history.csv"):
+    with pytest.raises(KeyError, match=r"'accuracy' is no column of history.csv"):
         filled(tmp_path / "history.csv", []).add(step=1, split="train", accuracy=0.5)
 
 
@@ -53,7 +53,11 @@ def test_tensorboard_gets_the_same_points_and_hides_what_is_trained_again(tmp_pa
         history.close()
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(5, 5.0), (10, 10.0), (15, 25.0)]
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [
+        (5, 5.0),
+        (10, 10.0),
+        (15, 25.0),
+    ]
 
 
 def test_a_tracker_that_is_not_installed_is_an_error_and_no_silence(tmp_path, monkeypatch):
@@ -65,7 +69,9 @@ def test_a_tracker_that_is_not_installed_is_an_error_and_no_silence(tmp_path, mo
         return real(name, *arguments, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without_wandb)
-    with pytest.raises(InputError, match="trackers: 'wandb' is asked for but not installed: pip install wandb"):
+    with pytest.raises(
+        InputError, match="trackers: 'wandb' is asked for but not installed: pip install wandb"
+    ):
         open_trackers(("wandb",), tmp_path, "toy", 0)
     with pytest.raises(InputError, match="trackers: 'comet' is unknown; known: tensorboard, wandb, mlflow"):
         open_trackers(("comet",), tmp_path, "toy", 0)

@@ -67,7 +67,10 @@ def test_an_unknown_optimizer_is_an_error():
 
 
 def test_clipping_scales_the_common_norm():
-    free, clipped = updates("sgd", num_steps=1, momentum=0.0), updates("sgd", num_steps=1, momentum=0.0, clip_norm=1.0)
+    free, clipped = (
+        updates("sgd", num_steps=1, momentum=0.0),
+        updates("sgd", num_steps=1, momentum=0.0, clip_norm=1.0),
+    )
     norm = torch.cat([torch.arange(6.0) - 1, torch.arange(2.0) - 1]).norm()
     torch.testing.assert_close((1 - clipped.weight) * norm, 1 - free.weight)
 
@@ -89,7 +92,8 @@ class TwoNorms(nn.Sequential):
 
 
 @pytest.mark.parametrize(
-    ("mode", "learning"), [("train", [1, 1]), ("synchronised", [1, 1]), ("frozen", [0, 0]), ("frozen-but-first", [1, 0])]
+    ("mode", "learning"),
+    [("train", [1, 1]), ("synchronised", [1, 1]), ("frozen", [0, 0]), ("frozen-but-first", [1, 0])],
 )
 def test_normalisation_learns_or_stands_still(mode, learning):
     model = TwoNorms().train()
