@@ -1,6 +1,9 @@
 """The stage on real, tiny videos: a class is a direction of brightness."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -10,11 +13,14 @@ import pytest
 import torch
 
 from lgdnet.checkpoint import read_model
+from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
 from lgdnet.history import read_history
-from lgdnet.manifest import write_classes, write_manifest
-from lgdnet.settings import StreamSettings, read_challenge
+from lgdnet.manifest import read_manifest, write_classes, write_manifest
+from lgdnet.plan import Plan
+from lgdnet.settings import StreamSettings, changed, read_challenge
 from lgdnet.settings.reading import check
+from lgdnet.sources import Media
 from lgdnet.stages import curves, fit_check, train
 
 NUM_VIDEOS = 12
@@ -187,3 +193,42 @@ def test_fit_check_measures_and_writes_nothing(videos, capfd):
     with pytest.raises(InputError, match="no stream is called 'frame5'; did you mean 'frame4'"):
         fit_check.run(videos / "tiny.yaml", "frame5")
     assert read_challenge(videos / "tiny.yaml").streams["frame4"].width == 4
+
+
+def test_recomputed_activations_change_memory_and_not_the_result(videos, tmp_path):
+    plain = run(videos, tmp_path / "a" / "model.safetensors", settings())
+    again = run(
+        videos, tmp_path / "b" / "model.safetensors", settings(train={"activation_checkpointing": True})
+    )
+    assert all(torch.allclose(plain[name].float(), again[name].float(), atol=1e-6) for name in plain)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_stream(videos, tmp_path):
+    """Also with a head that leaves the last weights of one path without a gradient."""
+
+    stream = settings(head="local", train={"batch_norm": "frozen", "dropout": 0.0})
+    alone = run(videos, tmp_path / "one" / "model.safetensors", stream)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    folder = videos / "results" / "tiny" / "manifest"
+    command = [
+        sys.executable, "-m", "lgdnet.launch", "--processes", "2", "train", "--manifest", str(folder / "train.csv"),
+        "--validation", str(folder / "validation.csv"), "--classes", str(folder / "classes.txt"),
+        "--video-root", str(videos), "--settings", changed(stream), "--out", str(tmp_path / "two" / "model.safetensors"),
+    ]  # fmt: skip
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    together = read_model(tmp_path / "two" / "model.safetensors")[0]
+    assert max(float((alone[name].float() - together[name].float()).abs().max()) for name in alone) < 1e-4
+    histories = [read_history(tmp_path / name / "history.csv")[-1] for name in ("one", "two")]
+    assert float(histories[0]["loss"]) == pytest.approx(float(histories[1]["loss"]), abs=1e-3)
+
+
+def test_a_batch_that_cannot_be_shared_is_an_error(videos):
+    videos_of = read_manifest(videos / "results" / "tiny" / "manifest" / "train.csv")
+    with pytest.raises(
+        InputError, match=r"train.batch_size 4 cannot be shared by 3 processes: make it a multiple of 3"
+    ):
+        Plan(settings(), videos_of, Media(videos), Ranks(0, 0, 3), torch.device("cpu"), 0, num_classes=2)
+    with pytest.raises(InputError, match="synchronised needs GPUs; on CPUs use train or frozen"):
+        stream = settings(train={"batch_norm": "synchronised"})
+        Plan(stream, videos_of, Media(videos), Ranks(0, 0, 2), torch.device("cpu"), 0, num_classes=2)
