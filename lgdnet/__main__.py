@@ -573,6 +573,22 @@ def submission(
 
 
 @app.command(rich_help_panel=LOOKING)
+def curves(
+    history: Annotated[Path, typer.Argument(help="history.csv of a stream.")],
+    out: Annotated[Path, typer.Option(help="Picture to write, .png or .svg.")],
+    title: Annotated[str, typer.Option(help="Above the picture.")] = "",
+) -> None:
+    """Draw loss, accuracy and learning rate of a training run.
+
+    Example: lgdnet curves results/sample/streams/frame16/history.csv --out curves.png
+    """
+    from lgdnet.stages import curves as stage
+
+    stage.run(history, out, title=title)
+    wrote(out)
+
+
+@app.command(rich_help_panel=LOOKING)
 def judge(
     path: Annotated[Path, typer.Argument(help="submission.json, ours or another's.")],
     truth: Annotated[Path, typer.Option(help="Official ground truth JSON, or a labelled manifest.")],
