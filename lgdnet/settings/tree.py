@@ -16,6 +16,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.media import MediaSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
@@ -266,6 +267,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    media: MediaSettings = MediaSettings()
     flow: FlowSettings = FlowSettings()
     audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
