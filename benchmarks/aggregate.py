@@ -92,7 +92,7 @@ def write(folder: str, num_videos: int) -> dict[str, str]:
     ) as writer:
         for i, video_id in enumerate(ids):
             features = noise[i % 64].copy()
-            features[:, i % NUM_CLASSES] += ramp * 3
+            features[:, i % NUM_CLASSES] += ramp * 8
             writer.add(video_id, range(NUM_CLIPS), [0] * NUM_CLIPS, features, None, logits[i % 64])
     seconds = time.perf_counter() - start
     (Path(folder) / "manifest.csv").write_text(

