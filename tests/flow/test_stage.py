@@ -17,7 +17,7 @@ import torch
 
 from lgdnet.augment import train_transform
 from lgdnet.batch import Batch
-from lgdnet.flow import FlowError, FlowFiles, compute_flow, dequantise, quantise
+from lgdnet.flow import FlowError, FlowFiles, compute_flow, decode_field, dequantise, quantise
 from lgdnet.loader.flow import FlowSource, computed_fields, stored_fields
 from lgdnet.modalities import MODALITIES
 from lgdnet.settings import FlowSettings, SettingsError, parse
@@ -75,14 +75,20 @@ def test_progress_is_in_frames_per_second(extracted, tmp_path, capsys):
     assert "flow: 28/28 frames, 100 %" in (said := capsys.readouterr().err) and "frames/s" in said
 
 
-def test_several_videos_of_one_size_make_one_batch(extracted, tmp_path):
-    """The way of a GPU, on a CPU: decoded in workers, computed here, together."""
+@pytest.mark.parametrize(("at_once", "waiting"), [(300, 900), (6, 900), (300, 10)])
+def test_several_videos_of_one_size_make_one_batch(extracted, monkeypatch, at_once, waiting):
+    """The way of a GPU, on a CPU: decoded in workers, computed here, together; small limits part them."""
     folder, videos = extracted
+    monkeypatch.setattr(stage, "PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(stage, "PAIRS_WAITING", waiting)
     recipe = stage.recipe_of(SMALL, "cpu")
     paths = [folder / path for path in videos.paths]
-    flows = stage.extract_on_gpu([0, 1, 2], paths, recipe, num_workers=1, device="cpu")
-    singly = stage.extract_on_cpus([0, 1, 2], paths, recipe, num_workers=1, device="cpu")
-    assert sorted(flows) == sorted(singly)
+    flows = list(stage.extract_on_gpu([0, 1, 2], paths, recipe, num_workers=1, device="cpu"))
+    stored = FlowFiles([folder / "0.h5"])
+    for flow in flows:
+        fields = np.stack([decode_field(field) for field in flow.fields])
+        assert (fields == stored.read(f"v{flow.row}", range(len(fields)))).all()
+    assert sorted(flow.row for flow in flows) == [0, 1, 2]
 
 
 def test_a_video_of_one_frame_is_refused_before_any_work(tmp_path):
