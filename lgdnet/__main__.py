@@ -549,6 +549,33 @@ def show_flow(
         wrote(path)
 
 
+@app.command("show-audio", rich_help_panel=LOOKING)
+def show_audio(
+    video: Annotated[Path, typer.Argument(help="Any file with sound.")],
+    out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path(),
+    num_clips: Annotated[int, typer.Option(min=1, help="Clips, evenly spaced over the video.")] = 20,
+    clip_length: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 16,
+    frame_stride: Annotated[int, typer.Option(min=1, help="Every how many frames one is taken.")] = 1,
+    segment_sec: Annotated[float, typer.Option(min=0.01, help="Sound around the middle of a clip.")] = 2.56,
+) -> None:
+    """Draw the sound of a video: waveform, log-mel frames, and the segments that an audio stream hears.
+
+    Example: lgdnet show-audio data/sample/videos/train/*000000*.mp4 --segment-sec 1.28 --out pictures
+    """
+    from lgdnet.stages import show_audio as stage
+
+    wrote(
+        stage.run(
+            video,
+            out=out,
+            num_clips=num_clips,
+            clip_length=clip_length,
+            frame_stride=frame_stride,
+            segment_sec=segment_sec,
+        )
+    )
+
+
 def wrote(path: Path) -> None:
     """What a stage made, for the person who typed it."""
     print(f"wrote {path}")

@@ -7,10 +7,11 @@ moment goes on from its checkpoint exactly as if nothing had happened.
 
 import contextlib
 import math
+import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,7 +155,7 @@ def train(
                 watch.write_validation(run.step, figures)
 
     batches = ahead(batches_from(run.step), device, watch.times)  # nothing is read before the first `next`
-    with Interrupt() as interrupt, dead_workers(), contextlib.closing(batches):
+    with Interrupt() as interrupt, closing_loader(batches):
         if run.step in due:
             evaluate()
             learning_mode(model, batch_norm)
@@ -354,17 +355,20 @@ def memory_explained(batch: Batch, recipe: Recipe) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def dead_workers() -> Iterator[None]:
-    """Turn the death of a loader worker, which torch notices at any moment, into TrainingError."""
+def closing_loader(batches: Generator[Batch, None, None]) -> Iterator[None]:
+    """End the loader with the block. The death of a worker, which torch raises anywhere, becomes TrainingError."""
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        traceback.clear_frames(
-            error.__traceback__
-        )  # lets go of the loader: torch would raise this again and again
+        torchs_own = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it would raise again while we clean up
+        batches.close()
+        traceback.clear_frames(error.__traceback__)
+        signal.signal(signal.SIGCHLD, torchs_own)
         raise TrainingError(
             f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
             "Start again to go on from the last checkpoint."
         ) from error
+    finally:
+        batches.close()

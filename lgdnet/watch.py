@@ -94,7 +94,10 @@ class Watch:
     def next(self, batches: Iterator[Batch]) -> Batch:
         """The next batch; counts the waiting, and marks the begin of the step."""
         start = time.monotonic()
-        batch = next(batches)
+        try:
+            batch = next(batches)
+        except (ConnectionError, EOFError) as error:  # its end is noticed before the signal that tells of it
+            raise RuntimeError(f"DataLoader worker went away ({error}).") from error
         waited = time.monotonic() - start
         self.times.data += waited
         self.times.wall += waited

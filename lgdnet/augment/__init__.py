@@ -13,11 +13,11 @@ from lgdnet.augment.colour import colour_jitter, random_blur, random_grey
 from lgdnet.augment.draws import per_clip, uniform
 from lgdnet.augment.mix import cutmix, mixup, one_hot, random_erase
 from lgdnet.augment.rand_augment import rand_augment
-from lgdnet.augment.windows import crop_and_resize
+from lgdnet.augment.windows import crop_and_resize, resized
 from lgdnet.batch import Batch
 from lgdnet.modalities import Modality
 
-__all__ = ["Transform", "crop_and_resize", "eval_transform", "train_transform"]
+__all__ = ["Transform", "crop_and_resize", "eval_transform", "resized", "train_transform"]
 
 # N clips, C channels, T frames, H x W pixels, K classes
 

@@ -20,7 +20,9 @@ def read(annotations: Annotations) -> pd.DataFrame:
             f"{folder}: lies outside the video root {root}. Set dataset.video_root above it."
         )
     prefix = folder.resolve().relative_to(root.resolve()).as_posix()
-    paths = [path for path in list_videos(folder) if "/" in path]  # a file beside the folders has no class
+    paths = [
+        path for path in list_videos(folder, annotations.suffixes) if "/" in path
+    ]  # a file beside the folders has no class
     if not paths:
         raise AnnotationError(
             f"{folder}: no class folder with videos. Expected {folder}/<class>/<video>.mp4."

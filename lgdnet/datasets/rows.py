@@ -35,6 +35,7 @@ class Annotations:
     fold: int = 1  # of the official folds, where one file or folder holds all of them
     select: str | None = None  # a pattern of paths, `birds/*.mp4`; only plain CSV
     ignore_columns: tuple[str, ...] = ()  # only plain CSV
+    suffixes: frozenset[str] | None = None  # of the files to find in folders; None: of videos
 
 
 def check_file(path: Path) -> None:

@@ -12,16 +12,22 @@ VIDEO_SUFFIXES = frozenset(
     f".{suffix}"
     for suffix in "mp4 m4v mov mkv webm avi mpg mpeg ts m2ts mts wmv flv 3gp ogv vob".split()  # noqa: SIM905
 )
+SOUND_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in "wav flac ogg oga opus mp3 mp2 m4a aac wma aif aiff".split()  # noqa: SIM905
+)
+SUFFIXES = {"video": VIDEO_SUFFIXES, "sound": SOUND_SUFFIXES}
 # Kinetics files on disk: eleven characters of the id, start and end in six digits, as its crawler writes
 # them.
 PADDED_TIMES = re.compile(r"^(?P<youtube>.{11})_0*(?P<start>\d+)_0*(?P<end>\d+)$")
 
 
-def list_videos(folder: Path) -> list[str]:
+def list_videos(folder: Path, suffixes: frozenset[str] | None = None) -> list[str]:
     """Paths of all video files below a folder, relative to it, sorted; symbolic links are followed.
 
-    Only the suffix is looked at. A folder that contains itself through a link is entered once.
+    Only the suffix is looked at; `suffixes` may name others than those of videos. A folder that contains itself through a link is entered once.
     """
+    suffixes = suffixes or VIDEO_SUFFIXES
     found: list[str] = []
     entered: set[tuple[int, int]] = set()
     stack = [""]
@@ -35,7 +41,7 @@ def list_videos(folder: Path) -> list[str]:
             for entry in entries:
                 if entry.is_dir():
                     stack.append(f"{prefix}{entry.name}/")
-                elif os.path.splitext(entry.name)[1].lower() in VIDEO_SUFFIXES:  # noqa: PTH122 (650,000 times)
+                elif os.path.splitext(entry.name)[1].lower() in suffixes:  # noqa: PTH122 (650,000 times)
                     found.append(prefix + entry.name)
     return sorted(found)
 

@@ -212,11 +212,17 @@ class Loaded:
         """
         H, W = self.frames.shape[1:3]
         for start, positions in zip(self.starts, self.positions, strict=True):
-            clip = self.frames[positions]  # (T, H, W, C)
+            clip = self.frames[run_of(positions)]  # (T, H, W, C)
             for crop, box in enumerate(crop_boxes(H, W, size=size, num_crops=num_crops)):
                 window = clip[:, box.top : box.top + size, box.left : box.left + size]
                 pixels = np.ascontiguousarray(window.transpose(3, 0, 1, 2))
                 yield View(self.row, start, crop, torch.from_numpy(pixels))
+
+
+def run_of(positions: np.ndarray) -> np.ndarray | slice:
+    """Consecutive positions as a slice, which copies nothing."""
+    is_run = len(positions) > 0 and (np.diff(positions) == 1).all()
+    return slice(int(positions[0]), int(positions[-1]) + 1) if is_run else positions
 
 
 class LoadedVideo(Protocol):

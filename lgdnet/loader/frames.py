@@ -6,11 +6,12 @@ from typing import Literal
 
 import numpy as np
 
-from lgdnet.augment import crop_and_resize
+from lgdnet.augment import crop_and_resize, resized
 from lgdnet.clips import clip_starts, frame_indices, random_clip_start, random_crop_box, segment_frames
 from lgdnet.loader.batches import Loaded
 from lgdnet.manifest import Manifest
 from lgdnet.video import read_frames
+from lgdnet.video.cache import FrameCache
 
 # T frames per clip, H x W pixels
 
@@ -21,7 +22,7 @@ class FrameSource:
     Training: a random clip and a random window of `area` (share of the picture) and `ratio` (width / height),
     the same for all frames, scaled to `size`. Evaluation: the shorter side scaled to `short_side` (`size` if
     None), then one or three windows. `sampling` "segments" takes one frame from each of `clip_length` equal
-    parts of the video instead of neighbouring frames.
+    parts of the video instead of neighbouring frames. With a `cache` no video file is opened.
     """
 
     draw = 0  # where in its segment of the video a view lies, see `clip_starts`
@@ -38,6 +39,7 @@ class FrameSource:
         area: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         sampling: Literal["clip", "segments"] = "clip",
+        cache: FrameCache | None = None,
     ) -> None:
         self.manifest = manifest
         self.video_root = Path(video_root)
@@ -48,6 +50,7 @@ class FrameSource:
         self.area = area
         self.ratio = ratio
         self.sampling = sampling
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -117,5 +120,7 @@ class FrameSource:
 
     def decode(self, row: int, indices: np.ndarray, *, short_side: int | None) -> np.ndarray:
         """Frames of one video. -> (frames, H, W, 3) uint8"""
+        if self.cache is not None:
+            return resized(self.cache.read(self.manifest.video_ids[row], indices), short_side)
         path = self.video_root / self.manifest.paths[row]
         return read_frames(path, indices, short_side=short_side, backend=self.manifest.backends[row])

@@ -12,17 +12,31 @@ N clips, C channels, T frames, H x W pixels, C_out output channels.
 from typing import cast
 
 import torch.nn.functional as F
-from torch import Tensor, channels_last, nn
+from torch import Tensor, nn
 
 
 def fold(x: Tensor) -> Tensor:
-    """(N, C, T, H, W) -> (N * T, C, H, W): frames become images; a view of a channels-last clip."""
-    return x.transpose(1, 2).flatten(0, 1)
+    """(N, C, T, H, W) -> (N * T, C, H, W): frames become images, channels-last; a view of such a clip."""
+    return channels_first(channels_last(x).flatten(0, 1))
 
 
 def unfold(x: Tensor, T: int) -> Tensor:
     """(N * T, C, H, W) -> (N, C, T, H, W): the inverse of `fold`."""
-    return x.unflatten(0, (-1, T)).transpose(1, 2)
+    return channels_first(channels_last(x).unflatten(0, (-1, T)))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """(N, C, ...) -> (N, ..., C), contiguous.
+
+    Shapes change in this form only: then the strides of axes of length 1 come out such that torch still sees
+    a channels-last tensor. Otherwise a single clip takes slow paths.
+    """
+    return x.movedim(1, -1).contiguous()
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """(N, ..., C) -> (N, C, ...): a view."""
+    return x.movedim(-1, 1)
 
 
 class SpatialConv(nn.Conv3d):
@@ -55,7 +69,7 @@ class SpatialConv(nn.Conv3d):
         if t > 1:
             x = x.unflatten(2, (-1, t)).transpose(2, 3).flatten(1, 2)  # (N, C * t, T / t, H, W)
         T = x.shape[2]
-        x = fold(x).contiguous(memory_format=channels_last)  # (N * T / t, C * t, H, W)
+        x = fold(x)  # (N * T / t, C * t, H, W)
         padding = cast(tuple[int, int, int], self.padding)[1:]
         x = F.conv2d(x, weight, self.bias, stride=self.stride[1:], padding=padding, groups=self.groups)
         return unfold(x, T)
@@ -63,8 +77,8 @@ class SpatialConv(nn.Conv3d):
     def linear(self, x: Tensor) -> Tensor:
         """A 1x1x1 kernel is one matrix product over all positions of all clips."""
         s = self.stride[1]
-        x = (x[..., ::s, ::s] if s > 1 else x).permute(0, 2, 3, 4, 1)  # (N, T, H, W, C)
-        return F.linear(x, self.weight.flatten(1), self.bias).permute(0, 4, 1, 2, 3)
+        x = channels_last(x[..., ::s, ::s] if s > 1 else x)  # (N, T, H, W, C)
+        return channels_first(F.linear(x, self.weight.flatten(1), self.bias))
 
 
 class TemporalConv(nn.Conv3d):
@@ -80,9 +94,9 @@ class TemporalConv(nn.Conv3d):
         if s > 1:
             x = x[..., ::s, ::s]
         H, W = x.shape[3:]
-        x = x.flatten(3).contiguous(memory_format=channels_last)  # (N, C, T, H * W)
+        x = channels_first(channels_last(x).flatten(2, 3))  # (N, C, T, H * W)
         x = F.conv2d(x, self.weight.flatten(3), self.bias, padding=(1, 0), groups=self.groups)
-        return x.unflatten(3, (H, W))
+        return channels_first(channels_last(x).unflatten(2, (H, W)))
 
 
 class BatchNorm(nn.BatchNorm3d):
@@ -107,6 +121,3 @@ def average(x: Tensor) -> Tensor:
 def broadcast(g: Tensor) -> Tensor:
     """US: one C-vector at every position. (N, C) -> (N, C, 1, 1, 1), which adds to (N, C, T, H, W)."""
     return g[:, :, None, None, None]
-
-
-__all__ = ["BatchNorm", "SpatialConv", "TemporalConv", "average", "broadcast", "fold", "max_pool", "unfold"]

@@ -112,7 +112,7 @@ class Residual(nn.Module):
         self.se = SqueezeExcite(C_out) if size.squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.se(self.body(x)) + self.downsample(x)
+        return self.se(self.body(x)).add_(self.downsample(x))  # the body's result is nobody else's
 
     def body(self, x: Tensor) -> Tensor:
         raise NotImplementedError

@@ -97,7 +97,7 @@ class Block(nn.Module):
             elif self.relu_first:
                 x = relu(x)
             x = bn(separable(x))
-        return (max_pool(x) if self.pool else x) + shortcut
+        return max_pool(x) + shortcut if self.pool else x.add_(shortcut)  # x is this block's own
 
 
 class ExitPair(nn.Module):

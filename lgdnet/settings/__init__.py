@@ -13,6 +13,7 @@ from lgdnet.settings.ensemble import (
     OutsideSettings,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import (
@@ -48,6 +49,7 @@ __all__ = [
     "AggregationSettings",
     "AudioSettings",
     "AugmentSettings",
+    "CacheSettings",
     "Challenge",
     "DatasetSettings",
     "DumpSettings",
@@ -59,6 +61,7 @@ __all__ = [
     "LeaderboardRow",
     "LengthSettings",
     "ManifestSettings",
+    "MediaSettings",
     "NoiseSettings",
     "OutsideSettings",
     "Settings",

@@ -16,6 +16,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.media import MediaSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
@@ -28,6 +29,8 @@ class DatasetSettings(Settings):
         "kinetics-csv", "kinetics-json", "ucf101", "hmdb51", "mmaction2", "tsn", "coviar", "csv", "folders"
     ] = "kinetics-csv"
     """How the annotations are written (docs/media.md)."""
+    media: Literal["video", "sound"] = "video"
+    """What the files are: videos, with or without sound, or nothing but sound (wav, ogg, mp3, ...)."""
     video_root: Path = Path("videos")
     """Folder of the video files; relative to `data_root`."""
     annotations: dict[Split, Path] = {}
@@ -264,6 +267,7 @@ class Challenge(Settings):
     """Where relative paths of the data set start."""
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
+    media: MediaSettings = MediaSettings()
     flow: FlowSettings = FlowSettings()
     audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
@@ -296,6 +300,13 @@ class Challenge(Settings):
                     )
                 seen.append(stream.init)
                 stream = self.streams[stream.init]
+        for name, stream in self.streams.items():
+            if self.dataset.media == "sound" and stream.modality != "audio":
+                raise ValueError(
+                    f"streams.{name}: modality: {stream.modality!r} needs pictures, and dataset.media is 'sound'"
+                )
+            if stream.modality == "audio" and stream.dump.num_crops != 1:
+                raise ValueError(f"streams.{name}: dump: num_crops: sound has nothing to crop; leave it at 1")
         if self.evaluate.split not in self.dataset.annotations:
             raise ValueError(
                 f"evaluate: split: {self.evaluate.split!r} has no entry under dataset: annotations"

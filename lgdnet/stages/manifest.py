@@ -15,7 +15,7 @@ import pandas as pd
 from lgdnet.artefact import atomic, digest
 from lgdnet.datasets import DATASETS, AnnotationError, Annotations
 from lgdnet.datasets.rows import SPLIT_NAMES
-from lgdnet.datasets.videos import check_paths, check_root, find_by_name
+from lgdnet.datasets.videos import SUFFIXES, check_paths, check_root, find_by_name
 from lgdnet.errors import InputError
 from lgdnet.log import progress, say, warn
 from lgdnet.manifest import (
@@ -28,6 +28,9 @@ from lgdnet.manifest import (
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.video.probe import VERDICTS, Probe
 from lgdnet.watchdog import Failure, killable_map
+
+# Who looks at a file, in a process of its own.
+PROBERS = {"video": "lgdnet.video.probe:probe_as_dict", "sound": "lgdnet.audio.probing:probe_as_dict"}
 
 
 def run(
@@ -60,6 +63,7 @@ def run(
         known=out_dir / "probes.jsonl",
         timeout_sec=settings.probe_timeout_sec,
         num_workers=num_workers or len(os.sched_getaffinity(0)),
+        prober=PROBERS[dataset.media],
     )
     table = pd.concat([videos.reset_index(drop=True), probes], axis=1)
     write_all(out_dir, table, names, list(dataset.annotations))
@@ -96,6 +100,7 @@ def list_dataset(
                 fold=dataset.fold,
                 select=dataset.select,
                 ignore_columns=dataset.ignore_columns,
+                suffixes=SUFFIXES[dataset.media],
             )
         )
         for split, path in files.items()
@@ -188,20 +193,22 @@ def probe_all(
     known: Path,
     timeout_sec: float,
     num_workers: int,
+    prober: str = "lgdnet.video.probe:probe_as_dict",
 ) -> pd.DataFrame:
     """One row per path with the fields of `Probe`. Every result is kept in `known`, so a killed run goes on
     from there.
     """
     columns = list(Probe.__dataclass_fields__)
-    keys = [probe_key(video_root / path, options) if path else "" for path in paths]
+    asked = digest({**options, "prober": prober})
+    keys = [probe_key(f"{video_root}/{path}", asked) if path else "" for path in paths]
     done = read_known(known)
     todo = [i for i, key in enumerate(keys) if key and key not in done]
     # Missing files and empty names need no process.
     missing = Probe("missing", "no such file under the video root")
     results: dict[str, tuple[Any, ...]] = {"": tuple(getattr(missing, c) for c in columns)}
-    calls = [(str(video_root / paths[i]), options) for i in todo]
+    calls = ((f"{video_root}/{paths[i]}", options) for i in todo)
     outcomes = killable_map(
-        "lgdnet.video.probe:probe_as_dict",
+        prober,
         calls,
         num_workers=num_workers,
         timeout_sec=timeout_sec,
@@ -222,13 +229,13 @@ def probe_all(
     return pd.DataFrame([results[key] for key in keys], columns=columns)
 
 
-def probe_key(path: Path, options: Mapping[str, Any]) -> str:
+def probe_key(path: str, asked: str) -> str:
     """Changes when the file or the question changes; "" for a file that is not there."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 (650,000 times)
     except OSError:
         return ""
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}|{digest(dict(options))}"
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}|{asked}"
 
 
 def read_known(path: Path) -> dict[str, tuple[Any, ...]]:
@@ -255,7 +262,7 @@ def lines_if_any(path: Path) -> Iterator[str]:
 def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
     """A probe's fields; a hanging or crashing decoder is a verdict too."""
     if not isinstance(outcome, Failure):
-        return dict(outcome)
+        return {**Probe("").__dict__, **outcome}
     if outcome.kind == "error" and not outcome.message.startswith("MemoryError"):
         raise RuntimeError(f"a fault in the probe itself: {outcome.message}")
     reason = {

@@ -1,0 +1,246 @@
+"""Speed and memory of the networks: ours against a naive formulation with plain Conv3d, in one run.
+
+    python benchmarks/models.py             CPU: forward, forward and backward, peak memory (two minutes)
+    python benchmarks/models.py --compiled  the same with the forward pass also through torch.compile
+    python benchmarks/models.py --recompute 128-frame training of ResNet-101 with and without recomputing blocks
+    python benchmarks/models.py --gpu       a GPU: clips per second and share of its bf16 peak
+
+Naive and ours take turns, and ratios are of medians, so that a busy machine disturbs both alike. Peak memory is
+that of a process of its own, above what it held before its first step.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "models")]
+
+import torch  # noqa: E402
+from naive_models import NaiveLGDResNet, NaiveXception  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
+
+from lgdnet.models import build_model, count_gflops, fused  # noqa: E402
+
+NUM_CLASSES = 700
+NAIVE = {
+    "lgd-p3d-resnet50": lambda: NaiveLGDResNet(num_classes=NUM_CLASSES, order="paper"),
+    "lgd-p3d-xception": lambda: NaiveXception(num_classes=NUM_CLASSES, lgd=True),
+}
+# Dense bf16 TFLOP/s as the maker states them.
+PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "4090": 165}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clip", default="1x16x112", help="clips x frames x pixels (default 1x16x112)")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--compiled", action="store_true")
+    parser.add_argument("--recompute", action="store_true")
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--peak", help=argparse.SUPPRESS)  # one measurement of memory, called by ourselves
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.peak:
+        print(peak_here(**json.loads(arguments.peak)))
+        return
+    print(
+        f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {arguments.threads} thread(s)"
+    )
+    if arguments.gpu:
+        on_gpu()
+    elif arguments.recompute:
+        recomputing()
+    else:
+        N, T, S = (int(part) for part in arguments.clip.split("x"))
+        for name in NAIVE:
+            against_naive(name, (N, 3, T, S, S), arguments)
+
+
+# ---- CPU, against the naive formulation
+
+
+def against_naive(name: str, shape: tuple[int, ...], arguments: argparse.Namespace) -> None:
+    """One Markdown table: each way of computing, its time, its ratio to the naive one, its peak memory."""
+    naive, ours, clip = (
+        NAIVE[name](),
+        build_model(name, in_channels=3, num_classes=NUM_CLASSES),
+        torch.randn(shape),
+    )
+    print(f"\n{name}, {'x'.join(map(str, shape))}, {count_gflops(ours, shape):.1f} GFLOPs (multiply-adds)\n")
+    print("| pass | form | ms | naive / this | peak MiB |\n| --- | --- | ---: | ---: | ---: |")
+    forward = {"naive": naive.eval(), "ours": ours.eval(), "ours, fused": fused(ours)}
+    if arguments.compiled:
+        forward["ours, compiled"] = compiled(ours)
+    with torch.inference_mode():
+        report(
+            "forward", {k: lambda m=m: logits(m, clip) for k, m in forward.items()}, name, shape, arguments
+        )
+    naive.train(), ours.train()
+    training = {"naive": lambda: step(naive, clip), "ours": lambda: step(ours, clip)}
+    report("forward + backward", training, name, shape, arguments)
+
+
+def report(
+    what: str,
+    runs: dict[str, Callable[[], object]],
+    name: str,
+    shape: tuple[int, ...],
+    arguments: argparse.Namespace,
+) -> None:
+    """Time all forms in turns and print one line for each."""
+    times: dict[str, list[float]] = {form: [] for form in runs}
+    for _ in range(arguments.repeats + 1):  # the first round warms up
+        for form, run in runs.items():
+            begin = time.perf_counter()
+            run()
+            times[form].append(time.perf_counter() - begin)
+    median = {form: statistics.median(values[1:]) for form, values in times.items()}
+    for form, value in median.items():
+        memory = "" if form == "ours, compiled" else f"{peak(name, form, what, shape, arguments.threads):.0f}"
+        print(
+            f"| {what} | {form} | {1e3 * value:.0f} | {median['naive'] / value:.2f} | {memory} |", flush=True
+        )
+
+
+def logits(model: nn.Module, clip: Tensor) -> Tensor:
+    output = model(clip)
+    return output if isinstance(output, Tensor) else output.logits
+
+
+def step(model: nn.Module, clip: Tensor) -> None:
+    """Forward and backward; gradients are dropped, as an optimizer's step would."""
+    logits(model, clip).square().mean().backward()
+    model.zero_grad(set_to_none=True)
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    """The forward pass through inductor, with constant weights."""
+    import torch._inductor.config
+
+    torch._inductor.config.freezing = True
+    return torch.compile(model)
+
+
+# ---- memory
+
+
+def peak(
+    name: str, form: str, what: str, shape: tuple[int, ...], threads: int, recompute: bool = False
+) -> float:
+    """MiB that one pass needs above the built model, in a process of its own."""
+    task = {"name": name, "form": form, "what": what, "shape": shape, "recompute": recompute}
+    command = [sys.executable, __file__, "--threads", str(threads), "--peak", json.dumps(task)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def peak_here(name: str, form: str, what: str, shape: list[int], recompute: bool) -> float:
+    """Growth of this process's largest resident size over one pass, gradients included."""
+    if form == "naive":
+        model: nn.Module = NAIVE[name]()
+    else:
+        model = build_model(name, in_channels=3, num_classes=NUM_CLASSES, checkpointing=recompute)
+    if form == "ours, fused":
+        model = fused(model.eval())
+    model.train(what != "forward")
+    clip = torch.randn(*shape)
+    before = current_mib()
+    if what == "forward":
+        with torch.inference_mode():
+            logits(model, clip)
+    else:
+        logits(model, clip).square().mean().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - before
+
+
+def current_mib() -> float:
+    """Resident size of this process now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def recomputing() -> None:
+    """128-frame training of LGD-P3D-ResNet-101, with and without activation checkpointing."""
+    print(
+        "\nlgd-p3d-resnet101, 1x3x128x112x112, forward + backward\n\n| form | s | peak MiB |\n| --- | ---: | ---: |"
+    )
+    clip = torch.randn(1, 3, 128, 112, 112)
+    for recompute, form in ((False, "keep all activations"), (True, "recompute each block")):
+        model = build_model(
+            "lgd-p3d-resnet101", in_channels=3, num_classes=NUM_CLASSES, checkpointing=recompute
+        )
+        begin = time.perf_counter()
+        step(model, clip)
+        seconds = time.perf_counter() - begin
+        shape = tuple(clip.shape)
+        memory = peak(
+            "lgd-p3d-resnet101", "ours", "forward + backward", shape, torch.get_num_threads(), recompute
+        )
+        print(f"| {form} | {seconds:.1f} | {memory:.0f} |", flush=True)
+
+
+# ---- GPU
+
+
+def on_gpu() -> None:
+    """Clips per second in bf16 and the share of the card's peak; eager and compiled, training and inference."""
+    if not torch.cuda.is_available():
+        sys.exit("no CUDA device here: nothing measured")
+    card = torch.cuda.get_device_name()
+    tflops = next((value for key, value in PEAK_TFLOPS.items() if key in card), None)
+    print(f"{card}, cuDNN {torch.backends.cudnn.version()}, bf16 peak {tflops or 'unknown'} TFLOP/s\n")
+    torch.backends.cudnn.benchmark = True
+    print(
+        "| model | clip | pass | form | clips/s | share of peak | GiB |\n| --- | --- | --- | --- | ---: | ---: | ---: |"
+    )
+    for name in ("lgd-p3d-resnet101", "lgd-p3d-xception"):
+        for N, T in ((64, 16), (8, 128)):
+            for training in (False, True):
+                for form in ("eager", "compiled"):
+                    rate, memory = gpu_rate(name, (N, 3, T, 224, 224), training=training, form=form)
+                    flops = 2e9 * count_gflops(
+                        build_model(name, in_channels=3, num_classes=NUM_CLASSES), (1, 3, T, 224, 224)
+                    )
+                    share = f"{rate * flops * (3 if training else 1) / tflops / 1e12:.1%}" if tflops else ""
+                    what = "training" if training else "inference"
+                    print(
+                        f"| {name} | {N}x{T}x224 | {what} | {form} | {rate:.0f} | {share} | {memory:.1f} |",
+                        flush=True,
+                    )
+
+
+def gpu_rate(name: str, shape: tuple[int, ...], *, training: bool, form: str) -> tuple[float, float]:
+    """Clips per second over 20 passes after 5 to warm up, and the peak of allocated GiB."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    model = build_model(name, in_channels=3, num_classes=NUM_CLASSES).cuda()
+    model = model.to(memory_format=torch.channels_last_3d).train(training)
+    model = model if training else fused(model)
+    run = torch.compile(model, fullgraph=True) if form == "compiled" else model
+    clip = torch.randn(*shape, device="cuda")
+    for i in range(25):
+        if i == 5:
+            torch.cuda.synchronize()
+            begin = time.perf_counter()
+        with torch.autocast("cuda", dtype=torch.bfloat16), torch.inference_mode(not training):
+            output = logits(run, clip)
+        if training:
+            output.float().square().mean().backward()
+            model.zero_grad(set_to_none=True)
+    torch.cuda.synchronize()
+    rate = 20 * shape[0] / (time.perf_counter() - begin)
+    return rate, torch.cuda.max_memory_allocated() / 2**30
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Videos transcoded once to a short side with keyframes close together, so that every epoch after it is cheaper.
+
+A shard writes its videos to `media/{split}/{shard}/` and, when all are there, the manifest rows of those
+videos. A killed shard goes on after its last whole file.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lgdnet.artefact import atomic, digest
+from lgdnet.errors import InputError
+from lgdnet.log import progress, say
+from lgdnet.manifest import COLUMNS, Manifest, ManifestError, read_manifest, write_manifest
+from lgdnet.settings import MediaSettings
+from lgdnet.video.transcode import Recipe
+from lgdnet.watchdog import Failure, killable_map
+
+NUM_TIMED = 4  # videos of a shard whose random access is timed
+# What a shard's file tells beside the manifest's columns.
+REPORT_COLUMNS = ("source_bytes", "ms_per_clip_before", "ms_per_clip_after")
+
+
+def run(
+    manifest: Path,
+    video_root: Path,
+    out: Path,
+    settings: MediaSettings,
+    *,
+    shard: int = 0,
+    num_shards: int = 1,
+    num_workers: int = 1,
+) -> None:
+    """Transcode one shard to the folder named like `out` without its suffix, and write its rows to `out`.
+
+    Paths in `out` start at the folder two above (`media/`). Raises `InputError` for a video that fails.
+    """
+    videos = read_manifest(manifest).shard(shard, num_shards)
+    folder, root = out.with_suffix(""), out.parent.parent
+    recipe = Recipe(settings.short_side, settings.keyframe_every, settings.fps, settings.crf, settings.preset)
+    targets = [folder / f"{video_id}.mp4" for video_id in videos.video_ids]
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    timed = set(np.linspace(0, len(videos) - 1, min(NUM_TIMED, len(videos))).astype(int).tolist())
+    details = zip(videos.paths, targets, videos.backends, videos.num_frames.tolist(), strict=True)
+    calls = [
+        (
+            str(video_root / path),
+            str(target),
+            recipe._asdict(),
+            settings.reader,
+            backend,
+            num_frames,
+            i in timed,
+        )
+        for i, (path, target, backend, num_frames) in enumerate(details)
+    ]
+    rows = transcode_all(calls, folder / "done.jsonl", settings.timeout_sec, num_workers)
+    check_frames(videos, rows, recipe)
+    table = videos.table[["video_id", "label", "class_index"]].reset_index(drop=True)
+    table["path"] = [target.relative_to(root).as_posix() for target in targets]
+    table = pd.concat([table, pd.DataFrame(rows)], axis=1)
+    with atomic(out) as tmp:
+        table[[*COLUMNS, *REPORT_COLUMNS]].to_csv(tmp, index=False)
+    say(summary(table))
+
+
+def transcode_all(
+    calls: list[tuple[Any, ...]], journal: Path, timeout_sec: float, num_workers: int
+) -> list[dict[str, Any]]:
+    """Facts of every transcoded file, in order; those in the journal whose file is still whole are not made again."""
+    keys = [digest([*call[:4], Path(call[0]).stat().st_size]) for call in calls]
+    done = read_journal(journal)
+    todo = [i for i, key in enumerate(keys) if not is_whole(done.get(key), Path(calls[i][1]))]
+    outcomes = killable_map(
+        "lgdnet.video.transcode:transcode_and_probe",
+        [calls[i] for i in todo],
+        num_workers=num_workers,
+        timeout_sec=timeout_sec,
+    )
+    with journal.open("a", encoding="utf-8") as file:
+        shown = progress(outcomes, what="media", total=len(calls), done=len(calls) - len(todo), unit="videos")
+        for position, facts in shown:
+            i = todo[position]
+            if isinstance(facts, Failure):
+                raise InputError(
+                    f"{calls[i][0]}: cannot be transcoded ({facts.message}). Run `snakemake manifest --forcerun "
+                    "manifest` to probe it again, or raise media.timeout_sec."
+                )
+            done[keys[i]] = facts
+            file.write(json.dumps([keys[i], facts]) + "\n")
+            file.flush()
+    return [done[key] for key in keys]
+
+
+def read_journal(path: Path) -> dict[str, dict[str, Any]]:
+    """Facts by key; a line that a kill cut short is left out."""
+    done = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            key, facts = json.loads(line)
+        except ValueError:
+            continue
+        done[key] = facts
+    return done
+
+
+def is_whole(facts: dict[str, Any] | None, target: Path) -> bool:
+    """The file that the journal speaks of is still there. Files are renamed when whole, so its size says enough."""
+    return facts is not None and target.is_file() and target.stat().st_size == facts["num_bytes"]
+
+
+def check_frames(videos: Manifest, rows: list[dict[str, Any]], recipe: Recipe) -> None:
+    """Without a new frame rate, every frame must have come through."""
+    if recipe.fps is not None:
+        return
+    for path, before, facts in zip(videos.paths, videos.num_frames, rows, strict=True):
+        if facts["num_frames"] != before:
+            raise InputError(
+                f"{path}: {before} frames in {videos.path}, {facts['num_frames']} after transcoding. "
+                "The file changed since it was probed; run `snakemake manifest --forcerun manifest`."
+            )
+
+
+def summary(table: pd.DataFrame) -> str:
+    """Bytes and the cost of a random clip, before and after."""
+    before, after = table["source_bytes"].sum(), table["num_bytes"].sum()
+    slow, fast = table["ms_per_clip_before"].mean(), table["ms_per_clip_after"].mean()
+    return (
+        f"media: {len(table)} videos, {before / 2**20:.1f} -> {after / 2**20:.1f} MiB; random 16-frame clip "
+        f"{slow:.1f} -> {fast:.1f} ms ({slow / max(fast, 1e-9):.1f}x faster)"
+    )
+
+
+def collect(shards: list[Path], manifest: Path, out: Path) -> None:
+    """Join the rows of all shards to the manifest of the transcoded videos, in the order of `manifest`."""
+    table = pd.concat([pd.read_csv(p, dtype=COLUMNS, keep_default_na=False, na_values={c: [""] for c in REPORT_COLUMNS})
+                       for p in shards], ignore_index=True)  # fmt: skip
+    expected = read_manifest(manifest).video_ids.tolist()
+    if table["video_id"].tolist() != expected:
+        raise ManifestError(
+            f"{shards[0]}: the shards hold {len(table)} videos, {manifest} lists {len(expected)}, or in another order. "
+            "Delete the shards and run snakemake again."
+        )
+    write_manifest(out, table)
+    say(summary(table))
