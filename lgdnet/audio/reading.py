@@ -162,7 +162,7 @@ class Sound:
             ) from error
         with container:
             sound = container.streams.best("audio")
-            if not isinstance(sound, AudioStream):
+            if not isinstance(sound, AudioStream) or sound.codec_context is None:  # no track, or no decoder
                 return
             if sound.duration is not None and sound.time_base is not None:
                 self._declared_sec = float(sound.duration * sound.time_base)
@@ -233,6 +233,9 @@ def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> 
             packet = next(packets, None)
         except av.error.FFmpegError:
             return
+        except IndexError:  # a track that the header did not announce begins; PyAV does not know it
+            packets = container.demux(*streams)
+            continue
         if packet is None:
             return
         yield packet
