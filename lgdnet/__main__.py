@@ -130,7 +130,9 @@ def probe(
 def media(
     manifest: ManifestFile,
     video_root: VideoRoot,
-    out: Annotated[Path, typer.Option(help="media/{split}/{shard}.csv; the videos go into a folder beside it.")],
+    out: Annotated[
+        Path, typer.Option(help="media/{split}/{shard}.csv; the videos go into a folder beside it.")
+    ],
     shard: Shard = 0,
     num_shards: NumShards = 1,
     settings: SettingsJson = "{}",
@@ -190,9 +192,7 @@ def cache(
     from lgdnet.settings import CacheSettings, parse
     from lgdnet.stages import cache as stage
 
-    stage.run(
-        manifest, video_root, out, parse(CacheSettings, settings), shard=shard, num_shards=num_shards
-    )
+    stage.run(manifest, video_root, out, parse(CacheSettings, settings), shard=shard, num_shards=num_shards)
     wrote(out)
 
 

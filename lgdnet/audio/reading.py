@@ -146,9 +146,11 @@ class Sound:
             if jumped and 0 < lag_sec <= MAX_GAP_SEC:
                 yield from _silence(round(lag_sec * SAMPLE_RATE))
             if run is None:
-                run = Run(format_of(frame))
+                run = Run(frame)
             next_sec = start_sec + frame.samples / frame.sample_rate
-            yield from run.add(frame)
+            run.add(frame)
+            if run.is_full:
+                yield from run.resampled()
         if run is not None:
             yield from run.finish()
 
@@ -277,30 +279,37 @@ class Run:
     within what a mono track of the same sound has, as FFmpeg does for 16 bit: two channels become their mean.
     """
 
-    def __init__(self, format: tuple[int, str, str]) -> None:
-        self.format = format
+    def __init__(self, first: AudioFrame) -> None:
+        self.format = format_of(first)
+        self._has_names = bool(first.layout.name) and not first.layout.name.endswith("channels")
+        self._graph = resampling(first if self._has_names else mean_of_channels(first))
         self._fifo = AudioFifo()
-        self._graph: Graph | None = None
 
-    def add(self, frame: AudioFrame) -> Iterator[np.ndarray]:
-        frame = _with_known_layout(frame)
-        if self._graph is None:
-            self._graph = resampling(frame)
+    def add(self, frame: AudioFrame) -> None:
+        if not self._has_names:
+            frame = mean_of_channels(frame)
         frame.pts = None  # the fifo would insist on time stamps without jitter
         self._fifo.write(frame)
-        if self._fifo.samples >= frame.sample_rate:
-            yield from self._resampled(self._fifo.read())
+
+    @property
+    def is_full(self) -> bool:
+        """A second has been collected."""
+        return self._fifo.samples >= self.format[0]
+
+    def resampled(self) -> Iterator[np.ndarray]:
+        """What was collected, (samples,) float32 at SAMPLE_RATE, as far as the resampler is done with it."""
+        collected = self._fifo.read()
+        if collected is not None:
+            self._graph.push(collected)
+            yield from self._pulled()
 
     def finish(self) -> Iterator[np.ndarray]:
-        rest = self._fifo.read()
-        if rest is not None:
-            yield from self._resampled(rest)
-        yield from self._resampled(None)
+        """All the rest."""
+        yield from self.resampled()
+        self._graph.push(None)
+        yield from self._pulled()
 
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[np.ndarray]:
-        if self._graph is None:
-            return
-        self._graph.push(frame)
+    def _pulled(self) -> Iterator[np.ndarray]:
         while True:
             try:
                 yield self._graph.pull().to_ndarray()[0]
@@ -311,6 +320,7 @@ class Run:
 def resampling(frame: AudioFrame) -> Graph:
     """FFmpeg's resampler, for frames like this one."""
     graph = Graph()
+    graph.threads = 1  # else it starts and stops a pool of threads that a resampler has no use for
     source = graph.add_abuffer(
         sample_rate=frame.sample_rate,
         format=frame.format.name,
@@ -333,11 +343,9 @@ def name_common_layouts(sound: AudioStream) -> None:
         codec.layout = known[codec.layout.nb_channels]
 
 
-def _with_known_layout(frame: AudioFrame) -> AudioFrame:
-    """The frame itself, or its plain mean over channels where nobody says which channel is which."""
+def mean_of_channels(frame: AudioFrame) -> AudioFrame:
+    """The plain mean over channels, where nobody says which channel is which."""
     channels = frame.layout.nb_channels
-    if frame.layout.name and not frame.layout.name.endswith("channels"):
-        return frame
     samples = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, channels).T
