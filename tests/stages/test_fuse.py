@@ -9,6 +9,7 @@ import pytest
 
 from lgdnet.errors import InputError
 from lgdnet.fusion import Fusion
+from lgdnet.history import History
 from lgdnet.leaderboard import Row, printed, rows_from_json
 from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
 from lgdnet.stages import compare, evaluate, fuse
@@ -209,6 +210,21 @@ def test_rows_stand_in_the_given_order_with_intervals_around_them(folder):
         assert float(row["avg_error"]) == pytest.approx(
             100 - (float(row["Top1"]) + float(row["Top5"])) / 2, abs=0.1
         )
+
+
+def test_training_time_is_the_sum_over_the_streams_behind_a_row(folder):
+    for name, seconds in (("a", (1800, 900)), ("b", (900,))):
+        history = History(folder / f"streams/{name}/history.csv")
+        history.cut(0)
+        for step, sec in enumerate(seconds):
+            history.add(step=step, epoch=0, split="train", seconds=sec)
+    rows = [Row("frame", "Frame", streams=("a", "b")), Row("flow", "Flow", streams=("b", "gone"))]
+    files = [folder / "frame.h5", folder / "flow.h5"]
+    evaluate.run(files, folder / "validation.csv", folder / "l.csv", rows=rows, streams=folder / "streams")
+    assert pd.read_csv(folder / "l.csv", dtype=str, keep_default_na=False)["train_hours"].tolist() == [
+        "1",
+        "",
+    ]
 
 
 def test_figures_by_class_and_confusions_add_up(folder):
