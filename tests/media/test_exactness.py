@@ -4,6 +4,8 @@
 backend, a star where probing allows it. Without a star decord and seeking may be wrong; they are not used.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from barcodes import number_of
@@ -11,6 +13,7 @@ from containers import CONTAINERS, FIRST_NUMBER, NUM_FRAMES, ROTATION
 
 from lgdnet.video import iterate_frames, probe, read_frames
 from lgdnet.video.decord_reader import is_installed
+from lgdnet.watchdog import Worker
 
 FAST = (
     "H.264, B-frames, mp4",
@@ -81,7 +84,9 @@ def test_a_decord_that_hangs_is_killed_and_pyav_takes_over(tmp_path, monkeypatch
 
     filename, make = CONTAINERS["H.264, B-frames, mp4"]
     path = make(tmp_path / filename)
-    monkeypatch.setattr(decord_reader, "TIME_LIMIT_SEC", 0.0)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(decord_reader, "TIME_LIMIT_SEC", 0.3)
+    monkeypatch.setattr(decord_reader, "reader", lambda: (Worker("targets:hang"), 0))
     frames = read_frames(path, [5, 7], backend="decord")
     assert [number_of(frame) for frame in frames] == [5, 7]
     assert "decord failed (no answer within the time limit); read with PyAV" in capsys.readouterr().err
