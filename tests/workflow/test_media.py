@@ -48,7 +48,11 @@ def test_another_short_side_transcodes_again_and_what_follows(prepared):
     path = prepared.folder / "challenge.yaml"
     before = path.read_text()
     try:
-        path.write_text(before.replace("short_side: 64", "short_side: 56", 1).replace('"short_side": 64', '"short_side": 56', 1))
+        path.write_text(
+            before.replace("short_side: 64", "short_side: 56", 1).replace(
+                '"short_side": 64', '"short_side": 56', 1
+            )
+        )
         assert path.read_text() != before
         planned = prepared.planned("leaderboard")
     finally:
