@@ -130,7 +130,9 @@ def probe(
 def media(
     manifest: ManifestFile,
     video_root: VideoRoot,
-    out: Annotated[Path, typer.Option(help="media/{split}/{shard}.csv; the videos go into a folder beside it.")],
+    out: Annotated[
+        Path, typer.Option(help="media/{split}/{shard}.csv; the videos go into a folder beside it.")
+    ],
     shard: Shard = 0,
     num_shards: NumShards = 1,
     settings: SettingsJson = "{}",
@@ -190,9 +192,7 @@ def cache(
     from lgdnet.settings import CacheSettings, parse
     from lgdnet.stages import cache as stage
 
-    stage.run(
-        manifest, video_root, out, parse(CacheSettings, settings), shard=shard, num_shards=num_shards
-    )
+    stage.run(manifest, video_root, out, parse(CacheSettings, settings), shard=shard, num_shards=num_shards)
     wrote(out)
 
 
@@ -545,6 +545,9 @@ def evaluate(
         str, typer.Option(help="JSON list: name, input, backbone, clip, aggregation of each row.")
     ],
     rejected: Annotated[Path | None, typer.Option(help="rejected.csv; its videos count as wrong.")] = None,
+    streams: Annotated[
+        Path | None, typer.Option(help="Folder of the streams, whose histories tell the training time.")
+    ] = None,
     per_class: Annotated[Path | None, typer.Option(help="Table by class, to write.")] = None,
     confusions: Annotated[Path | None, typer.Option(help="Most frequent mistakes, to write.")] = None,
 ) -> None:
@@ -562,6 +565,7 @@ def evaluate(
         out,
         rows=rows_from_json(rows),
         rejected=rejected,
+        streams=streams,
         per_class=per_class,
         confusions=confusions,
     )
@@ -584,6 +588,22 @@ def submission(
     from lgdnet.stages import submission as stage
 
     stage.run(scores, manifest, out, rejected=rejected, external_data=external_data)
+    wrote(out)
+
+
+@app.command(rich_help_panel=LOOKING)
+def curves(
+    history: Annotated[Path, typer.Argument(help="history.csv of a stream.")],
+    out: Annotated[Path, typer.Option(help="Picture to write, .png or .svg.")],
+    title: Annotated[str, typer.Option(help="Above the picture.")] = "",
+) -> None:
+    """Draw loss, accuracy and learning rate of a training run.
+
+    Example: lgdnet curves results/sample/streams/frame16/history.csv --out curves.png
+    """
+    from lgdnet.stages import curves as stage
+
+    stage.run(history, out, title=title)
     wrote(out)
 
 
@@ -694,6 +714,33 @@ def show_flow(
         video, out=out, algorithm=algorithm, short_side=short_side, bound=bound, max_frames=max_frames
     ):
         wrote(path)
+
+
+@app.command("show-audio", rich_help_panel=LOOKING)
+def show_audio(
+    video: Annotated[Path, typer.Argument(help="Any file with sound.")],
+    out: Annotated[Path, typer.Option(help="Folder for the picture.")] = Path(),
+    num_clips: Annotated[int, typer.Option(min=1, help="Clips, evenly spaced over the video.")] = 20,
+    clip_length: Annotated[int, typer.Option(min=1, help="Frames of a clip.")] = 16,
+    frame_stride: Annotated[int, typer.Option(min=1, help="Every how many frames one is taken.")] = 1,
+    segment_sec: Annotated[float, typer.Option(min=0.01, help="Sound around the middle of a clip.")] = 2.56,
+) -> None:
+    """Draw the sound of a video: waveform, log-mel frames, and the segments that an audio stream hears.
+
+    Example: lgdnet show-audio data/sample/videos/train/*000000*.mp4 --segment-sec 1.28 --out pictures
+    """
+    from lgdnet.stages import show_audio as stage
+
+    wrote(
+        stage.run(
+            video,
+            out=out,
+            num_clips=num_clips,
+            clip_length=clip_length,
+            frame_stride=frame_stride,
+            segment_sec=segment_sec,
+        )
+    )
 
 
 def wrote(path: Path) -> None:

@@ -286,6 +286,8 @@ class Challenge(Settings):
     """Scores of other tools, by name."""
     fusions: dict[Name, FusionSettings] = {}
     """Weighted means, by name."""
+    train_threads: PositiveInt = 8
+    """CPU cores of one training job: beside a GPU they decode, without one they also compute. Reruns nothing."""
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="after")

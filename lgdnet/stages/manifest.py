@@ -126,7 +126,7 @@ def list_dataset(
     files: dict[str, Path] = {
         split: data_root / dataset.in_fold(path) for split, path in dataset.annotations.items()
     }
-    check_root(video_root)
+    check_root(video_root, dataset.media)
     names = class_list(dataset, data_root, files)
     tables: dict[str, pd.DataFrame] = {
         split: kind.read(

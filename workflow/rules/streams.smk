@@ -1,3 +1,24 @@
+# A few real steps of a stream: memory, clips per second, hours for the whole schedule.
+rule fit_check_stream:
+    input:
+        manifest=results("manifest/train.csv"),
+        classes=results("manifest/classes.txt"),
+        weights=pretrained,
+        stored=stored_split("train"),
+    output:
+        results("streams/{stream}/fit_check.txt"),
+    log:
+        results("logs/fit_check/{stream}.log"),
+    threads: 2
+    params:
+        config=lambda wildcards: workflow.configfiles[-1],
+        data_root=CHALLENGE.data_root,
+        settings=train_settings,
+    shell:
+        "python -m lgdnet fit-check {params.config:q} {wildcards.stream} --data-root {params.data_root:q}"
+        " --threads {threads} > {output:q} 2> {log:q}"
+
+
 rule train:
     input:
         manifest=videos("train"),
@@ -14,7 +35,7 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    threads: 2
+    threads: CHALLENGE.train_threads
     params:
         settings=train_settings,
         video_root=read_root(),
@@ -23,7 +44,8 @@ rule train:
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
         flow=flow_option,
     shell:
-        "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
+        # One process, or one per GPU on all nodes of the job step.
+        "python -m lgdnet.launch train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
         " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
