@@ -67,6 +67,33 @@ def test_out_of_memory_says_what_was_measured_and_what_to_lower(tmp_path):
         toy_train(tmp_path, model=GreedyNet(), accumulate=2)
 
 
+def explode(batch, device):
+    """Gradients that fp16 cannot hold, while the loss itself is fine."""
+    clip, target = toy_transform(batch, device)
+    return clip * 1000, target
+
+
+def test_overflow_while_the_fp16_scale_is_found_is_no_bad_step(tmp_path):
+    toy_train(tmp_path, transform=explode, precision="fp16", num_steps=12, max_bad_in_row=1, clip_norm=None)
+    assert not (tmp_path / "bad_steps.csv").exists()
+    norms = [
+        row["gradient_norm"] for row in read_history(tmp_path / "history.csv") if row["split"] == "train"
+    ]
+    assert len(norms) == 3
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("host"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_host_memory_is_explained_too(tmp_path, error):
+    class Greedy(ToyNet):
+        def forward(self, clip):
+            raise error
+
+    with pytest.raises(TrainingError, match=r"out of memory on cpu with 8 clips"):
+        toy_train(tmp_path, model=Greedy())
+
+
 class ClipsOfAWorker(Dataset):
     """The toy's batches, made by a forked process; `at_step` does something in that process first."""
 
