@@ -21,8 +21,8 @@ rule fit_check_stream:
 
 rule train:
     input:
-        manifest=results("manifest/train.csv"),
-        validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
+        manifest=videos("train"),
+        validation=videos(CHALLENGE.evaluate.split),
         classes=results("manifest/classes.txt"),
         init=init_of,
         weights=pretrained,
@@ -35,10 +35,10 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    threads: 2
+    threads: CHALLENGE.train_threads
     params:
         settings=train_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
@@ -54,7 +54,7 @@ rule train:
 rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
-        manifest=results("manifest/{split}.csv"),
+        manifest=videos(),
         stored=stored_shard,
     output:
         features=results("streams/{stream}/features/{split}{draw}/{shard}.h5"),
@@ -68,7 +68,7 @@ rule dump:
     threads: 1
     params:
         settings=dump_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
         stored=lambda wildcards, input: options("--stored", input.stored),
         draw=lambda wildcards: f"--draw {wildcards.draw[1:]}" if wildcards.draw else "",
