@@ -25,6 +25,7 @@ class Row:
     backbone: str = "-"
     clip: str = "-"
     aggregation: str = "-"
+    streams: tuple[str, ...] = ()  # networks behind it, whose training time it sums
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Result:
     """A row with its numbers, as fractions, and its figures per class.
 
     `top1_interval` and `top5_interval` are 95 % bootstrap intervals over videos. `calibration` is the expected
-    calibration error. `cost`: parameters, gflops_per_clip, gpu_hours where known.
+    calibration error. `cost`: parameters, gflops_per_clip, train_hours where known.
     """
 
     row: Row
@@ -148,7 +149,7 @@ def _line(result: Result) -> dict[str, str]:
         "missing": str(result.num_missing),
         "parameters": f"{cost['parameters']:.0f}" if "parameters" in cost else "",
         "gflops_per_clip": f"{cost['gflops_per_clip']:.3g}" if "gflops_per_clip" in cost else "",
-        "gpu_hours": f"{cost['gpu_hours']:.3g}" if "gpu_hours" in cost else "",
+        "train_hours": f"{cost['train_hours']:.3g}" if "train_hours" in cost else "",
         "row": result.row.name,
         "settings": result.settings_digest,
         "code": result.code_version,

@@ -14,7 +14,7 @@ from lgdnet.stages import aggregate, fit_aggregator
 torch.set_num_threads(1)
 CLASSES = ["rise", "fall", "flat"]
 T, D = 6, 8
-QUICK = {"width": 16, "epochs": 20, "batch_size": 20, "learning_rate": 0.01, "dropout": 0.1}
+QUICK = {"width": 16, "epochs": 16, "batch_size": 20, "learning_rate": 0.01, "dropout": 0.1}
 
 
 def softmax(x):
@@ -197,7 +197,7 @@ def test_a_source_puts_crops_apart_and_repeats_those_of_a_stream_with_fewer(tmp_
 
 def test_the_same_fit_gives_the_same_weights(tmp_path):
     train = dump(tmp_path)
-    settings = AggregationSettings(**QUICK)
+    settings = AggregationSettings(**{**QUICK, "epochs": 3})
     fit_aggregator.run(
         [[train]], manifest(tmp_path), tmp_path / "a.safetensors", method="tcp", settings=settings
     )

@@ -16,6 +16,19 @@ from lgdnet.scores.writer import FORMAT
 MAX_OPEN_FILES = 128  # of 1,024 that a process usually may have
 
 
+class OpenShard:
+    """An open file and the datasets of it that were used."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self._datasets: dict[str, h5py.Dataset] = {}
+
+    def dataset(self, name: str) -> h5py.Dataset:
+        if name not in self._datasets:
+            self._datasets[name] = self.file[name]
+        return self._datasets[name]
+
+
 class Features:
     """The views of every video in several shards, in the order of the shards. Arrays stay on disk.
 
@@ -43,7 +56,7 @@ class Features:
         self.settings: dict[str, Any] = json.loads(first["settings"])
         self.cost: dict[str, float] = first["cost"]
         self._first_row = np.cumsum([0] + [len(head["video_ids"]) for head in heads])
-        self._open: OrderedDict[int, h5py.File] = OrderedDict()
+        self._open: OrderedDict[int, OpenShard] = OrderedDict()
         self._process = os.getpid()
 
     def __len__(self) -> int:
@@ -74,26 +87,27 @@ class Features:
 
     def _read(self, shard: int, name: str, rows: int | slice) -> np.ndarray:
         try:
-            return self._file(shard)[name][rows]
+            return self._dataset(shard, name)[rows]
         except OSError as error:
             raise ScoresError(
                 f"{self.paths[shard]}: {name} cannot be read, its checksum does not match ({error}). "
                 f"Delete the file and rerun snakemake to dump it again."
             ) from error
 
-    def _file(self, shard: int) -> h5py.File:
+    def _dataset(self, shard: int, name: str) -> h5py.Dataset:
+        """Open datasets are kept: looking one up by name costs twice as much as reading a video."""
         if self._process != os.getpid():  # after a fork HDF5 handles must not be shared
             self._open, self._process = OrderedDict(), os.getpid()
         if shard not in self._open:
             if len(self._open) >= MAX_OPEN_FILES:
-                self._open.popitem(last=False)[1].close()
-            self._open[shard] = _open_file(self.paths[shard])
+                self._open.popitem(last=False)[1].file.close()
+            self._open[shard] = OpenShard(_open_file(self.paths[shard]))
         self._open.move_to_end(shard)
-        return self._open[shard]
+        return self._open[shard].dataset(name)
 
     def close(self) -> None:
-        for file in self._open.values():
-            file.close()
+        for shard in self._open.values():
+            shard.file.close()
         self._open.clear()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -25,8 +25,9 @@ class LeaderboardRow:
     backbone: str
     clip: str
     aggregation: str
+    streams: tuple[str, ...] = ()  # networks behind it
 
-    def words(self) -> dict[str, str]:
+    def words(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -51,10 +52,10 @@ def row_of(challenge: Challenge, name: str) -> LeaderboardRow:
     if name in challenge.fusions:
         fusion = challenge.fusions[name]
         words = (fusion.input or name, fusion.backbone, fusion.clip, fusion.aggregation)
-        return LeaderboardRow(f"fusions/{name}", *words)
+        return LeaderboardRow(f"fusions/{name}", *words, networks(challenge, name))
     if name in challenge.joint:
         joint = challenge.joint[name]
-        return LeaderboardRow(f"joint/{name}", joint.input, joint.backbone, joint.clip, "TCP")
+        return LeaderboardRow(f"joint/{name}", joint.input, joint.backbone, joint.clip, "TCP", joint.streams)
     if name in challenge.outside:
         outside = challenge.outside[name]
         words = (outside.input or name, outside.backbone, outside.clip, outside.aggregation)
@@ -67,7 +68,17 @@ def row_of(challenge: Challenge, name: str) -> LeaderboardRow:
         backbone=spelled(stream.backbone),
         clip=clip_of(stream),
         aggregation=AGGREGATIONS[aggregation],
+        streams=(stream_name,),
     )
+
+
+def networks(challenge: Challenge, fusion: str) -> tuple[str, ...]:
+    """The streams behind a fusion, each once; scores from outside have none."""
+    leaves = [leaf for leaf in fusion_leaves(challenge, fusion) if leaf not in challenge.outside]
+    parts = [
+        challenge.joint[leaf].streams if leaf in challenge.joint else (leaf.split("/")[0],) for leaf in leaves
+    ]
+    return tuple(dict.fromkeys(stream for part in parts for stream in part))
 
 
 def fusion_tree(challenge: Challenge, name: str) -> dict[str, Any]:

@@ -220,3 +220,13 @@ def test_readers_survive_pickling_into_a_worker(tmp_path):
     features = read_features([dump(tmp_path / "f.h5")])
     before = features.read("logits", 1)
     assert (pickle.loads(pickle.dumps(features)).read("logits", 1) == before).all()
+
+
+def test_more_shards_than_may_be_open_are_read_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("lgdnet.scores.features.MAX_OPEN_FILES", 2)
+    shards = [dump(tmp_path / f"{video_id}.h5", [video_id]) for video_id in "abcde"]
+    features = read_features(shards)
+    for row in [0, 4, 2, 0, 3, 1]:
+        expected = views(sum("abcde"[row].encode()))[4]
+        np.testing.assert_allclose(features.read("logits", row), expected, rtol=1e-6)
+    assert len(features._open) == 2

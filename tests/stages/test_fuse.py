@@ -9,6 +9,7 @@ import pytest
 
 from lgdnet.errors import InputError
 from lgdnet.fusion import Fusion
+from lgdnet.history import History
 from lgdnet.leaderboard import Row, printed, rows_from_json
 from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
 from lgdnet.stages import compare, evaluate, fuse
@@ -51,6 +52,15 @@ def run(folder, fusion=SEARCHED, **options):
     files = {name: folder / f"{name}.h5" for name in STREAMS}
     fuse.run(files, folder / "validation.csv", folder / "fused.h5", fusion=fusion, **options)
     return read_scores(folder / "fused.h5")
+
+
+def test_a_stream_that_lacks_videos_is_left_out_for_them_and_the_log_says_how_often(folder, capsys):
+    write_scores(folder / "noise.h5", IDS[7:], STREAMS["noise"][7:], CLASSES, provenance={}, absent=IDS[:7])
+    equal, without = Fusion("all", ("frame", "noise"), "given"), Fusion("one", ("frame",), "given")
+    fused, frame = run(folder, equal).scores, run(folder, without).scores
+    np.testing.assert_allclose(fused[:7], frame[:7], rtol=1e-6)
+    assert not np.allclose(fused[7:], frame[7:])
+    assert "noise: nothing to say on 7 of 300 videos; left out for them" in capsys.readouterr().err
 
 
 def test_order_of_rows_in_a_stream_changes_nothing(folder):
@@ -200,6 +210,21 @@ def test_rows_stand_in_the_given_order_with_intervals_around_them(folder):
         assert float(row["avg_error"]) == pytest.approx(
             100 - (float(row["Top1"]) + float(row["Top5"])) / 2, abs=0.1
         )
+
+
+def test_training_time_is_the_sum_over_the_streams_behind_a_row(folder):
+    for name, seconds in (("a", (1800, 900)), ("b", (900,))):
+        history = History(folder / f"streams/{name}/history.csv")
+        history.cut(0)
+        for step, sec in enumerate(seconds):
+            history.add(step=step, epoch=0, split="train", seconds=sec)
+    rows = [Row("frame", "Frame", streams=("a", "b")), Row("flow", "Flow", streams=("b", "gone"))]
+    files = [folder / "frame.h5", folder / "flow.h5"]
+    evaluate.run(files, folder / "validation.csv", folder / "l.csv", rows=rows, streams=folder / "streams")
+    assert pd.read_csv(folder / "l.csv", dtype=str, keep_default_na=False)["train_hours"].tolist() == [
+        "1",
+        "",
+    ]
 
 
 def test_figures_by_class_and_confusions_add_up(folder):

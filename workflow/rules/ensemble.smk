@@ -195,9 +195,10 @@ rule evaluate:
         results("logs/evaluate.log"),
     params:
         rows=row_words(lgdnet.settings.leaderboard_rows(CHALLENGE)),
+        streams=results("streams"),
     shell:
         "python -m lgdnet evaluate {input.scores:q} --rows {params.rows:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --per-class {output.per_class:q}"
+        " --rejected {input.rejected:q} --streams {params.streams:q} --per-class {output.per_class:q}"
         " --confusions {output.confusions:q} --out {output.leaderboard:q} 2> {log:q}"
 
 
@@ -216,9 +217,10 @@ rule streams_table:
         results("logs/streams_table.log"),
     params:
         rows=row_words(lgdnet.settings.stream_rows(CHALLENGE)),
+        streams=results("streams"),
     shell:
         "python -m lgdnet evaluate {input.scores:q} --rows {params.rows:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --out {output:q} 2> {log:q}"
+        " --rejected {input.rejected:q} --streams {params.streams:q} --out {output:q} 2> {log:q}"
 
 
 rule fusions_table:
@@ -240,7 +242,7 @@ rule submission:
     log:
         results("logs/submission.log"),
     params:
-        external_data=CHALLENGE.evaluate.external_data,
+        external_data=shlex.quote(CHALLENGE.evaluate.external_data),  # {:q} would lose an empty text
     shell:
         "python -m lgdnet submission {input.scores:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --external-data {params.external_data:q} --out {output:q} 2> {log:q}"
+        " --rejected {input.rejected:q} --external-data {params.external_data} --out {output:q} 2> {log:q}"
