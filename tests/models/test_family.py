@@ -112,7 +112,13 @@ def test_roles_add_up_to_the_difference_between_models():
     assert (flat.lgd, flat.temporal) == (0, 0)
 
 
-@pytest.mark.parametrize("name", MODELS)
+DEEP = ("101", "103", "152")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if any(d in n for d in DEEP) else [], id=n) for n in MODELS],
+)
 def test_every_model_of_the_table_turns_a_clip_into_logits(name):
     model = build_model(name, in_channels=2, num_classes=5, width=8).eval()
     with torch.no_grad():

@@ -43,7 +43,11 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
     return ((a - b).abs().max() / b.abs().max()).item()
 
 
-@pytest.mark.parametrize("prefix", ["", "p3d-", "lgd-p3d-"])
+@pytest.mark.parametrize(
+    "prefix",
+    [*(pytest.param(p, marks=pytest.mark.slow) for p in ("", "p3d-")), "lgd-p3d-"],
+    ids=["2d", "p3d", "lgd-p3d"],
+)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_static_clip_gives_the_pooled_features_of_the_2d_network(name, prefix):
     make, width, layout = REFERENCES[name]
