@@ -4,6 +4,7 @@
 #   snakemake --configfile challenges/X.yaml    another one
 #   snakemake manifest | flow | audio | models | features | scores | leaderboard
 #                                               one stage and what it needs
+#   snakemake fit_check                         whether the streams fit, before the first long job
 #   snakemake --profile slurm                   on a cluster
 from snakemake.utils import min_version
 
@@ -27,6 +28,7 @@ localrules:
     audio,
     flow,
     models,
+    fit_check,
     features,
     scores,
     leaderboard,
@@ -46,6 +48,11 @@ rule audio:
 rule models:
     input:
         expand(results("streams/{stream}/model.safetensors"), stream=CHALLENGE.streams),
+
+
+rule fit_check:
+    input:
+        expand(results("streams/{stream}/fit_check.txt"), stream=CHALLENGE.streams),
 
 
 rule features:

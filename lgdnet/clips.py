@@ -64,16 +64,19 @@ def frame_indices(
 
 
 def segment_frames(
-    num_video_frames: int, *, num_segments: int, generator: np.random.Generator | None = None
+    num_video_frames: int,
+    *,
+    num_segments: int,
+    generator: np.random.Generator | None = None,
+    offset: float = 0.5,
 ) -> np.ndarray:
-    """TSN sampling: one frame per equal segment, drawn with a generator, else the middle. -> (T,) int64, T
-    segments
+    """TSN sampling: one frame per equal segment, drawn with a generator, else `offset` into it. -> (T,) int64
 
     Frames repeat where there are fewer frames than segments (Wang et al., Temporal Segment Networks, 2016).
     """
     edges = np.arange(num_segments + 1) * num_video_frames / num_segments
     if generator is None:
-        positions = (edges[:-1] + edges[1:]) / 2
+        positions = edges[:-1] + offset * (edges[1:] - edges[:-1])
     else:
         positions = edges[:-1] + generator.random(num_segments) * (edges[1:] - edges[:-1])
     return np.minimum(positions.astype(np.int64), num_video_frames - 1)

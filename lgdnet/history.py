@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,9 +42,13 @@ class History:
     After a resume, `cut` removes what will be trained again, so that each step stands there once.
     """
 
-    def __init__(self, path: Path, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(
+        self, path: Path, open_trackers: Callable[[int], Sequence[Tracker]] = lambda step: ()
+    ) -> None:
+        """`open_trackers(step)` is called once, when it is known after which step the run goes on."""
         self.path = path
-        self.trackers = trackers
+        self.open_trackers = open_trackers
+        self.trackers: Sequence[Tracker] | None = None
 
     def cut(self, step: int) -> None:
         """Keep the rows of the first `step` steps; a half-written last line goes too."""
@@ -54,6 +58,13 @@ class History:
         writer.writeheader()
         writer.writerows(kept)
         write_text(self.path, text.getvalue())
+        if self.trackers is None:
+            self.trackers = self.open_trackers(step)
+
+    def close(self) -> None:
+        """Everything is written after this."""
+        for tracker in self.trackers or ():
+            tracker.close()
 
     def add(self, **values: Any) -> None:
         """One row; a column without a value stays empty. Errors: KeyError for an unknown column."""
@@ -70,7 +81,7 @@ class History:
             for key, value in values.items()
             if isinstance(value, float)
         }
-        for tracker in self.trackers:
+        for tracker in self.trackers or ():
             tracker.log(values["step"], points)
 
     def has_validation(self, step: int) -> bool:
@@ -97,7 +108,7 @@ def shown(value: Any) -> str:
 # ---- trackers
 
 
-def open_trackers(names: Sequence[str], folder: Path, *, run: str, resume_step: int = 0) -> list[Tracker]:
+def open_trackers(names: Sequence[str], folder: Path, run: str, resume_step: int) -> list[Tracker]:
     """The trackers called `names`, in order. Errors: InputError for one that is unknown or not installed."""
     trackers: list[Tracker] = []
     for name in names:

@@ -71,6 +71,9 @@ class Plan:
             )
         if (self.videos.labels < 0).any():
             raise InputError(f"{self.videos.path}: videos without a label; train on labelled ones.")
+        modes = {train.batch_norm, *(length.batch_norm for length in train.lengths)}
+        if "synchronised" in modes and world_size > 1 and self.device.type == "cpu":
+            raise InputError("train.batch_norm: synchronised needs GPUs; on CPUs use train or frozen.")
         if train.precision == "bf16" and self.device.type == "cuda" and not torch.cuda.is_bf16_supported():
             raise InputError("train.precision: this GPU has no bf16; use fp16.")
 
@@ -204,8 +207,9 @@ class Plan:
         if ranks.world_size * train.accumulate > 1:
             batch += f" ({ranks.world_size} processes x {train.accumulate} parts)"
         lengths = " then ".join(str(part.clip_length) for part in self.parts)
+        clips = f"clips of {lengths} frames" if MODALITIES[self.settings.modality].is_pixels else "sound"
         return (
-            f"{len(self.videos)} videos, clips of {lengths} frames, {batch}, {rate}; {self.num_steps} steps of "
+            f"{len(self.videos)} videos, {clips}, {batch}, {rate}; {self.num_steps} steps of "
             f"{self.steps_per_epoch} per epoch, {self.precision} on {self.device}"
         )
 

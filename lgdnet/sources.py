@@ -16,6 +16,7 @@ from lgdnet.loader.frames import FrameSource
 from lgdnet.log import say
 from lgdnet.manifest import Manifest
 from lgdnet.settings import FlowSettings, StreamSettings
+from lgdnet.video.cache import FrameCache
 
 Source = FrameSource | FlowSource | AudioSource
 
@@ -26,7 +27,8 @@ class Media:
 
     video_root: Path
     stored: tuple[Path, ...] = ()
-    """Files that the flow or audio stage made of the split; none for frames, and for flow on the fly."""
+    """Files that the flow, audio or cache stage made of the split; none for frames straight from the videos, and
+    for flow on the fly."""
     recipe: Recipe | None = None
     """How the flow is, or has to be, made; of flow streams."""
     statistics: MelStatistics | None = None
@@ -65,7 +67,7 @@ def media_like(
         return Media(video_root, tuple(check_stored(stored, "audio")), statistics=statistics)
     if settings.modality == "flow":
         return Media(video_root, tuple(flow_in_use(settings, stored)), recipe=recipe)
-    return Media(video_root)
+    return Media(video_root, tuple(stored))
 
 
 def check_stored(stored: Sequence[Path], stage: str) -> Sequence[Path]:
@@ -113,7 +115,10 @@ def clips_of(settings: StreamSettings, manifest: Manifest, media: Media) -> Sour
 
 
 def frame_clips(settings: StreamSettings, manifest: Manifest, media: Media) -> FrameSource:
-    return FrameSource(manifest, media.video_root, **pixels_of(settings))
+    cache = FrameCache(media.stored) if media.stored else None
+    return FrameSource(
+        manifest, media.video_root, **pixels_of(settings), sampling=settings.sampling, cache=cache
+    )
 
 
 def flow_clips(settings: StreamSettings, manifest: Manifest, media: Media) -> FlowSource:

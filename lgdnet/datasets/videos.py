@@ -76,15 +76,15 @@ def find_by_name(video_ids: pd.Series, video_root: Path) -> pd.Series:
     return found.fillna(bare.map(path_of).where(unambiguous)).fillna("").astype("str")
 
 
-def check_root(video_root: Path) -> None:
-    """There is a folder and it holds at least one video."""
+def check_root(video_root: Path, media: str = "video") -> None:
+    """There is a folder and it holds at least one file of `media`: video or sound."""
     if not video_root.is_dir():
         raise AnnotationError(f"{video_root}: no such folder. Set dataset.video_root in the config.")
     for _, _, names in os.walk(video_root, followlinks=True):
-        if any(os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES for name in names):  # noqa: PTH122
+        if any(os.path.splitext(name)[1].lower() in SUFFIXES[media] for name in names):  # noqa: PTH122
             return
     raise AnnotationError(
-        f"{video_root}: no video in this folder. Set dataset.video_root to where the videos are."
+        f"{video_root}: no {media} in this folder. Set dataset.video_root to where the {media}s are."
     )
 
 

@@ -103,8 +103,13 @@ class FrameSource:
         """Evenly spaced clips of one video from one decode."""
         num_frames = int(self.manifest.num_frames[row])
         if self.sampling == "segments":
-            starts = [0]
-            indices = segment_frames(num_frames, num_segments=self.clip_length)[None]
+            indices = np.stack(
+                [
+                    segment_frames(num_frames, num_segments=self.clip_length, offset=(i + 0.5) / num_clips)
+                    for i in range(num_clips)
+                ]
+            )
+            starts = indices[:, 0].tolist()
         else:
             starts = clip_starts(
                 num_frames,

@@ -107,9 +107,12 @@ class BatchNorm(nn.BatchNorm3d):
     """
 
 
-def max_pool(x: Tensor, pad: int = 1) -> Tensor:
-    """Spatial 3x3 max-pool with stride 2. (N, C, T, H, W) -> (N, C, T, H/2, W/2)"""
-    return unfold(F.max_pool2d(fold(x), 3, 2, pad), x.shape[2])
+def max_pool(x: Tensor, *, ceil: bool = False) -> Tensor:
+    """Spatial 3x3 max-pool with stride 2. (N, C, T, H, W) -> (N, C, T, H/2, W/2)
+
+    Padded by 1 on all sides, or with `ceil` only at the far ones, as Caffe does.
+    """
+    return unfold(F.max_pool2d(fold(x), 3, 2, padding=0 if ceil else 1, ceil_mode=ceil), x.shape[2])
 
 
 def average(x: Tensor) -> Tensor:

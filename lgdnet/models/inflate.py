@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from lgdnet.artefact import file_digest
 from lgdnet.errors import InputError
-from lgdnet.models.layouts import Layout, one_spelling, source_name
+from lgdnet.models.layouts import Layout, is_cadenes_senet, one_spelling, source_name
 
 STEM_FRAME = 2  # of the stem's 4 frames, the one that gets the 2D kernel; authors' code of 2022
 
@@ -71,9 +71,15 @@ def load_weights(
         raise WeightsError(f"no layout {layout!r}; there are {', '.join(get_args(Layout))}")
     where = "the state dict" if isinstance(source, Mapping) else str(source)
     contents = source if isinstance(source, Mapping) else read_weights(Path(source), sha256=sha256)
-    weights = one_spelling(state_dict_in(contents, where), layout)
+    contents = state_dict_in(contents, where)
+    weights = one_spelling(contents, layout)
     if layout == "release" and model.order == "paper" and "layer1.0.fc1.weight" in weights:
         raise WeightsError(f"{where} holds LGD maps of order 'release'; build the model with order='release'")
+    if layout == "timm" and getattr(model.stem, "ceil_pool", False) != is_cadenes_senet(contents):
+        raise WeightsError(
+            f"{where}: SE networks of Cadene ('layer0.' in their names) fit the models 'caffe-se-...', those of "
+            "timm the models 'se-...': strides and pooling differ"
+        )
     report, new, problems = match(model, weights, layout)
     if problems:
         raise WeightsError(

@@ -79,6 +79,11 @@ def one_spelling(weights: Mapping[str, Tensor], layout: Layout) -> dict[str, Ten
     return {replaced(name, TIMM_SPELLINGS): tensor for name, tensor in named.items()}
 
 
+def is_cadenes_senet(weights: Mapping[str, Tensor]) -> bool:
+    """Whether these are the SENet authors' networks, whose strides and pooling are Caffe's."""
+    return any(name.removeprefix("module.").startswith("layer0.") for name in weights)
+
+
 def replaced(name: str, replacements: Iterable[Replacement]) -> str:
     """All replacements, one after the other."""
     for pattern, new in replacements:

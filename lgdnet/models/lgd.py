@@ -190,6 +190,9 @@ def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) 
 def recomputed(block: nn.Module, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
     """block(x, g), of which only the inputs are kept for the backward pass; statistics are counted once."""
 
+    if torch.compiler.is_compiling():  # a compiled graph writes statistics once whatever it recomputes
+        return checkpoint(block, x, g, use_reentrant=False)
+
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), without_statistics(block)
 

@@ -25,6 +25,8 @@ class Size:
     deep_stem: bool = False
     squeeze: bool = False  # SE
     eps: float = 1e-5  # of batch norm
+    stride_first: bool = False  # stride in the first 1x1x1 instead of the P3D unit
+    ceil_pool: bool = False  # max-pool without padding
 
 
 RESNETS = {
@@ -43,6 +45,12 @@ RESNETS = {
     "se-resnet152": Size((3, 8, 36, 3), squeeze=True),
     "se-resnext50-32x4d": Size((3, 4, 6, 3), groups=32, group_width=4, squeeze=True),
     "se-resnext101-32x4d": Size((3, 4, 23, 3), groups=32, group_width=4, squeeze=True),
+    # As the SENet authors trained them in Caffe, and as Cadene ported them.
+    "caffe-se-resnet50": Size((3, 4, 6, 3), squeeze=True, stride_first=True, ceil_pool=True),
+    "caffe-se-resnet101": Size((3, 4, 23, 3), squeeze=True, stride_first=True, ceil_pool=True),
+    "caffe-se-resnet152": Size((3, 8, 36, 3), squeeze=True, stride_first=True, ceil_pool=True),
+    "caffe-se-resnext50-32x4d": Size((3, 4, 6, 3), groups=32, group_width=4, squeeze=True, ceil_pool=True),
+    "caffe-se-resnext101-32x4d": Size((3, 4, 23, 3), groups=32, group_width=4, squeeze=True, ceil_pool=True),
 }
 
 
@@ -52,20 +60,22 @@ class PlainStem(Stem):
     `t` is the early stride: 4 in P3D networks, 1 without time.
     """
 
-    def __init__(self, in_channels: int, C: int, *, t: int, eps: float) -> None:
+    def __init__(self, in_channels: int, C: int, *, t: int, size: Size) -> None:
         super().__init__(in_channels, early_stride=t)
+        self.ceil_pool = size.ceil_pool
         self.conv1 = SpatialConv(in_channels, C, 7, t=t, stride=2)
-        self.bn1 = BatchNorm(C, eps=eps)
+        self.bn1 = BatchNorm(C, eps=size.eps)
 
     def forward(self, clip: Tensor) -> Tensor:
-        return max_pool(relu(self.bn1(self.conv1(clip)), inplace=True))
+        return max_pool(relu(self.bn1(self.conv1(clip)), inplace=True), ceil=self.ceil_pool)
 
 
 class DeepStem(Stem):
     """Three 3x3 convolutions instead of one 7x7, the last one twice as wide (ResNet-103)."""
 
-    def __init__(self, in_channels: int, C: int, *, t: int, eps: float) -> None:
+    def __init__(self, in_channels: int, C: int, *, t: int, size: Size) -> None:
         super().__init__(in_channels, early_stride=t)
+        eps = size.eps
         self.conv1 = SpatialConv(in_channels, C, 3, t=t, stride=2)
         self.bn1 = BatchNorm(C, eps=eps)
         self.conv2 = SpatialConv(C, C, 3)
@@ -141,9 +151,10 @@ class Bottleneck(Residual):
         C_out = planes * self.expansion
         super().__init__(C, C_out, stride=stride, size=size)
         C_mid = max(planes * size.group_width // 64, 1) * size.groups
-        self.conv1 = SpatialConv(C, C_mid, 1)
+        first, second = (stride, 1) if size.stride_first else (1, stride)
+        self.conv1 = SpatialConv(C, C_mid, 1, stride=first)
         self.bn1 = BatchNorm(C_mid, eps=size.eps)
-        self.unit = P3DUnit(C_mid, C_mid, kind=kind, stride=stride, groups=size.groups, eps=size.eps)
+        self.unit = P3DUnit(C_mid, C_mid, kind=kind, stride=second, groups=size.groups, eps=size.eps)
         self.conv3 = SpatialConv(C_mid, C_out, 1)
         self.bn3 = BatchNorm(C_out, eps=size.eps)
 
@@ -156,7 +167,7 @@ def resnet(
     size: Size, *, in_channels: int, width: int = 64, units: str = "ABC", early_stride: int = 4
 ) -> Backbone:
     """The backbone of a row of the table; `units="2D"`, `early_stride=1` for a network on single frames."""
-    stem = (DeepStem if size.deep_stem else PlainStem)(in_channels, width, t=early_stride, eps=size.eps)
+    stem = (DeepStem if size.deep_stem else PlainStem)(in_channels, width, t=early_stride, size=size)
     block = Bottleneck if size.bottleneck else Basic
     kind = kinds(units)
     C = 2 * width if size.deep_stem else width

@@ -16,7 +16,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
-from lgdnet.settings.media import MediaSettings
+from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
@@ -56,6 +56,8 @@ class DatasetSettings(Settings):
 class ManifestSettings(Settings):
     """How videos are checked before anything else runs."""
 
+    jobs: PositiveInt = 1
+    """How many jobs the checking is cut into; more than one on a cluster."""
     probe_timeout_sec: PositiveFloat = 60.0
     """A file that takes longer than this to check is rejected as undecodable."""
     min_frames: PositiveInt = 1
@@ -230,6 +232,8 @@ class StreamSettings(Settings):
     """Frames per clip."""
     frame_stride: PositiveInt = 1
     """Every how many frames of the video one is taken."""
+    sampling: Literal["clip", "segments"] = "clip"
+    """Neighbouring frames, or one frame of each of `clip_length` equal parts of the video (TSN; frames only)."""
     segment_sec: PositiveFloat = 2.56
     """Sound around the middle of each clip that the network hears, seconds; only of audio."""
     short_side: PositiveInt = 256
@@ -268,6 +272,7 @@ class Challenge(Settings):
     dataset: DatasetSettings
     manifest: ManifestSettings = ManifestSettings()
     media: MediaSettings = MediaSettings()
+    cache: CacheSettings | None = None
     flow: FlowSettings = FlowSettings()
     audio: AudioSettings = AudioSettings()
     shards: ShardSettings = ShardSettings()
@@ -281,6 +286,8 @@ class Challenge(Settings):
     """Scores of other tools, by name."""
     fusions: dict[Name, FusionSettings] = {}
     """Weighted means, by name."""
+    train_threads: PositiveInt = 8
+    """CPU cores of one training job: beside a GPU they decode, without one they also compute. Reruns nothing."""
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="after")

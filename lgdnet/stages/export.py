@@ -19,10 +19,11 @@ def run(*, model: Path, out: Path, threads: int = 1) -> None:
     shape = clip_shape(stream.settings)
     about = {
         "classes": json.dumps(stream.classes),
-        "clip_shape": json.dumps(shape),  # (C, T, H, W)
+        "clip_shape": json.dumps(shape),  # (C, T, H, W); (1, F, T) of sound
         "mean": json.dumps(list(modality.mean)),
         "std": json.dumps(list(modality.std)),
         "model_sha256": stream.digest,
+        **stream.media(Path()).about(),  # how its flow was made, or the mean and deviation of its sound
     }
     difference = export(stream.model, shape, out, about)
     say(f"{out}: logits agree with eager to {difference:.1e} of the largest")

@@ -37,6 +37,7 @@ SECONDS_PER_VIDEO = 3600.0  # a worker that takes longer is taken for hung
 SECONDS_BETWEEN_LINES = 20.0
 WORKER = "lgdnet.stages.flow:flow_of_video"  # what each worker process runs
 PAIRS_AT_ONCE = 300  # on a GPU, about ten seconds of video
+PAIRS_WAITING = 900  # of all sizes together, before the largest group goes ahead
 
 
 class Flow(NamedTuple):
@@ -163,16 +164,21 @@ def extract_on_gpu(
     decoded = killable_map(
         "lgdnet.stages.flow:grey_frames", calls, num_workers=num_workers, timeout_sec=SECONDS_PER_VIDEO
     )
-    waiting: dict[tuple[int, int], list[tuple[int, np.ndarray]]] = {}
+    waiting: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = {}  # by size
     for position, grey in decoded:
         row = rows[position]
         raise_failure(grey, paths[row])
-        group = waiting.setdefault(grey.shape[1:], [])
-        group.append((row, grey))
-        if sum(len(frames) - 1 for _, frames in group) >= PAIRS_AT_ONCE:
-            yield from flow_of_group(waiting.pop(grey.shape[1:]), recipe, device)
+        waiting.setdefault(grey.shape[1:], []).append((row, grey))
+        largest = max(waiting, key=lambda size: num_pairs(waiting[size]))
+        all_pairs = sum(num_pairs(group) for group in waiting.values())
+        if num_pairs(waiting[largest]) >= PAIRS_AT_ONCE or all_pairs >= PAIRS_WAITING:
+            yield from flow_of_group(waiting.pop(largest), recipe, device)
     for group in waiting.values():
         yield from flow_of_group(group, recipe, device)
+
+
+def num_pairs(group: Sequence[tuple[int, np.ndarray]]) -> int:
+    return sum(len(frames) - 1 for _, frames in group)
 
 
 def flow_of_group(group: Sequence[tuple[int, np.ndarray]], recipe: Recipe, device: str) -> Iterator[Flow]:

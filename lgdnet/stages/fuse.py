@@ -80,6 +80,10 @@ def aligned_streams(names: Sequence[str], files: Sequence[Scores], labels: Label
     for name, file in zip(names, files, strict=True):
         aligned, present = align([file], labels.video_ids, labels.path, first=files[0])
         streams[name] = Stream(aligned[0], present[0], is_log=file.kind == "logits")
+        if not present[0].all():  # no sound: the weights of the others are shared out anew for these videos
+            say(
+                f"{name}: nothing to say on {(~present[0]).sum()} of {len(present[0])} videos; left out for them"
+            )
     return streams
 
 

@@ -6,7 +6,8 @@ same bytes in training and validation.
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.video.probe import VERDICTS, Probe
 from lgdnet.watchdog import Failure, killable_map
 
+PROBE_MEMORY_GIB = 8.0  # address space of a probing process; a decompression bomb ends as an error
 # Who looks at a file, in a process of its own.
 PROBERS = {"video": "lgdnet.video.probe:probe_as_dict", "sound": "lgdnet.audio.probing:probe_as_dict"}
 
@@ -39,36 +41,73 @@ def run(
     data_root: Path,
     out_dir: Path,
     *,
+    probes: Sequence[Path] = (),
     num_workers: int | None = None,
 ) -> None:
     """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
     `out_dir`.
 
-    Relative paths of the data set start at `data_root`. `num_workers` None uses all cores that this process
+    `probes` are the results of `probe_shard`; what they lack is probed here. Relative paths of the data set
+    start at `data_root`. `num_workers` None uses all cores that this process
     may use. Raises `InputError` with one line for anything wrong in the annotations.
     """
     video_root = data_root / dataset.video_root
     videos, names = list_dataset(dataset, data_root, allow_duplicates=settings.allow_duplicates)
-    options = {
+    found = probe_all(
+        videos["path"].tolist(),
+        video_root,
+        probe_options(settings),
+        journal=out_dir / "probes.jsonl",
+        known=probes,
+        timeout_sec=settings.probe_timeout_sec,
+        num_workers=num_workers or len(os.sched_getaffinity(0)),
+        prober=PROBERS[dataset.media],
+    )
+    table = pd.concat([videos.reset_index(drop=True), found], axis=1)
+    write_all(out_dir, table, names, list(dataset.annotations))
+    check_health(table, max_rejected=settings.max_rejected, out_dir=out_dir)
+    check_duplicates(table, out_dir=out_dir, allow_duplicates=settings.allow_duplicates)
+
+
+def probe_shard(
+    dataset: DatasetSettings,
+    settings: ManifestSettings,
+    data_root: Path,
+    out: Path,
+    *,
+    shard: int,
+    num_shards: int,
+    num_workers: int | None = None,
+) -> None:
+    """Probe one part of all videos into `out`, for `run` to put together: one job of several on a cluster.
+
+    The results grow in a journal beside `out`; a killed job goes on from there.
+    """
+    videos, _ = list_dataset(dataset, data_root, allow_duplicates=settings.allow_duplicates)
+    edges = [len(videos) * i // num_shards for i in (shard, shard + 1)]
+    journal = out.with_name(f"{out.name}.part")
+    probe_all(
+        videos["path"].iloc[edges[0] : edges[1]].tolist(),
+        data_root / dataset.video_root,
+        probe_options(settings),
+        journal=journal,
+        timeout_sec=settings.probe_timeout_sec,
+        num_workers=num_workers or len(os.sched_getaffinity(0)),
+        prober=PROBERS[dataset.media],
+    )
+    with atomic(out) as tmp:
+        shutil.copyfile(journal, tmp)
+
+
+def probe_options(settings: ManifestSettings) -> dict[str, Any]:
+    """What `probe` is asked."""
+    return {
         "min_frames": settings.min_frames,
         "max_damaged_share": settings.max_damaged,
         "max_pixels": settings.max_pixels,
         "max_frames": settings.max_frames,
         "backend": settings.reader,
     }
-    probes = probe_all(
-        videos["path"].tolist(),
-        video_root,
-        options,
-        known=out_dir / "probes.jsonl",
-        timeout_sec=settings.probe_timeout_sec,
-        num_workers=num_workers or len(os.sched_getaffinity(0)),
-        prober=PROBERS[dataset.media],
-    )
-    table = pd.concat([videos.reset_index(drop=True), probes], axis=1)
-    write_all(out_dir, table, names, list(dataset.annotations))
-    check_health(table, max_rejected=settings.max_rejected, out_dir=out_dir)
-    check_duplicates(table, out_dir=out_dir, allow_duplicates=settings.allow_duplicates)
 
 
 def list_dataset(
@@ -87,7 +126,7 @@ def list_dataset(
     files: dict[str, Path] = {
         split: data_root / dataset.in_fold(path) for split, path in dataset.annotations.items()
     }
-    check_root(video_root)
+    check_root(video_root, dataset.media)
     names = class_list(dataset, data_root, files)
     tables: dict[str, pd.DataFrame] = {
         split: kind.read(
@@ -190,32 +229,30 @@ def probe_all(
     video_root: Path,
     options: dict[str, Any],
     *,
-    known: Path,
+    journal: Path,
+    known: Sequence[Path] = (),
     timeout_sec: float,
     num_workers: int,
     prober: str = "lgdnet.video.probe:probe_as_dict",
 ) -> pd.DataFrame:
-    """One row per path with the fields of `Probe`. Every result is kept in `known`, so a killed run goes on
-    from there.
+    """One row per path with the fields of `Probe`.
+
+    Every result is added to `journal` at once, so that a killed run goes on from there; `known` are other journals.
     """
     columns = list(Probe.__dataclass_fields__)
     asked = digest({**options, "prober": prober})
     keys = [probe_key(f"{video_root}/{path}", asked) if path else "" for path in paths]
-    done = read_known(known)
+    done = {key: values for path in (*known, journal) for key, values in read_known(path).items()}
     todo = [i for i, key in enumerate(keys) if key and key not in done]
-    # Missing files and empty names need no process.
-    missing = Probe("missing", "no such file under the video root")
-    results: dict[str, tuple[Any, ...]] = {"": tuple(getattr(missing, c) for c in columns)}
-    calls = ((f"{video_root}/{paths[i]}", options) for i in todo)
     outcomes = killable_map(
         prober,
-        calls,
+        ((f"{video_root}/{paths[i]}", options) for i in todo),
         num_workers=num_workers,
         timeout_sec=timeout_sec,
-        memory_gib=8,
+        memory_gib=PROBE_MEMORY_GIB,
     )
-    known.parent.mkdir(parents=True, exist_ok=True)
-    with known.open("a", encoding="utf-8") as file:
+    journal.parent.mkdir(parents=True, exist_ok=True)
+    with journal.open("a", encoding="utf-8") as file:
         for position, outcome in progress(
             outcomes, what="probe", total=len(paths), done=len(paths) - len(todo), unit="videos"
         ):
@@ -225,8 +262,9 @@ def probe_all(
             done[key] = values
             file.write(json.dumps([key, *values]) + "\n")
             file.flush()
-    results.update(done)
-    return pd.DataFrame([results[key] for key in keys], columns=columns)
+    missing = Probe("missing", "no such file under the video root")  # needs no process
+    done[""] = tuple(getattr(missing, c) for c in columns)
+    return pd.DataFrame([done[key] for key in keys], columns=columns)
 
 
 def probe_key(path: str, asked: str) -> str:

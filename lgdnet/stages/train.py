@@ -60,9 +60,10 @@ def run(
         sources = {
             "classes": file_digest(classes),
             "init": file_digest(init) if init else "",
+            "weights": file_digest(settings.weights.path) if settings.weights else "",
         }
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
-        trackers = open_trackers(settings.train.trackers if ranks.first else (), folder, run=folder.name)
+        trackers = partial(open_trackers, settings.train.trackers, folder, folder.name)
         history = History(folder / "history.csv", trackers)
         validator = Validator(
             settings,
@@ -85,8 +86,7 @@ def run(
             result = train_part(plan, part, model, checkpoints, history, validator)
         if ranks.first:
             write_stream(out, result, settings, names, media)
-        for tracker in trackers:
-            tracker.close()
+        history.close()
 
 
 def train_part(

@@ -13,10 +13,14 @@ import av
 import cv2
 import numpy as np
 import pytest
+import torch
 
-from lgdnet.flow import FlowError, FlowFiles, compute_flow, dequantise, quantise
+from lgdnet.augment import train_transform
+from lgdnet.batch import Batch
+from lgdnet.flow import FlowError, FlowFiles, compute_flow, decode_field, dequantise, quantise
 from lgdnet.loader.flow import FlowSource, computed_fields, stored_fields
-from lgdnet.settings import FlowSettings
+from lgdnet.modalities import MODALITIES
+from lgdnet.settings import FlowSettings, SettingsError, parse
 from lgdnet.stages import flow as stage
 from lgdnet.stages import show_flow
 from lgdnet.video import iterate_frames
@@ -71,14 +75,20 @@ def test_progress_is_in_frames_per_second(extracted, tmp_path, capsys):
     assert "flow: 28/28 frames, 100 %" in (said := capsys.readouterr().err) and "frames/s" in said
 
 
-def test_several_videos_of_one_size_make_one_batch(extracted, tmp_path):
-    """The way of a GPU, on a CPU: decoded in workers, computed here, together."""
+@pytest.mark.parametrize(("at_once", "waiting"), [(300, 900), (6, 900), (300, 10)])
+def test_several_videos_of_one_size_make_one_batch(extracted, monkeypatch, at_once, waiting):
+    """The way of a GPU, on a CPU: decoded in workers, computed here, together; small limits part them."""
     folder, videos = extracted
+    monkeypatch.setattr(stage, "PAIRS_AT_ONCE", at_once)
+    monkeypatch.setattr(stage, "PAIRS_WAITING", waiting)
     recipe = stage.recipe_of(SMALL, "cpu")
     paths = [folder / path for path in videos.paths]
-    flows = stage.extract_on_gpu([0, 1, 2], paths, recipe, num_workers=1, device="cpu")
-    singly = stage.extract_on_cpus([0, 1, 2], paths, recipe, num_workers=1, device="cpu")
-    assert sorted(flows) == sorted(singly)
+    flows = list(stage.extract_on_gpu([0, 1, 2], paths, recipe, num_workers=1, device="cpu"))
+    stored = FlowFiles([folder / "0.h5"])
+    for flow in flows:
+        fields = np.stack([decode_field(field) for field in flow.fields])
+        assert (fields == stored.read(f"v{flow.row}", range(len(fields)))).all()
+    assert sorted(flow.row for flow in flows) == [0, 1, 2]
 
 
 def test_a_video_of_one_frame_is_refused_before_any_work(tmp_path):
@@ -102,6 +112,12 @@ def test_a_video_that_changed_since_the_manifest_is_an_error(tmp_path):
     (tmp_path / "v1.mp4").write_bytes((tmp_path / "v0.mp4").read_bytes())
     with pytest.raises(FlowError, match=r"v1: 2 flow fields, but the manifest says 4 frames, so 3"):
         stage.run(manifest=tmp_path / "m.csv", video_root=tmp_path, out=tmp_path / "0.h5", settings=SMALL)
+
+
+@pytest.mark.parametrize(("key", "value"), [("bound", 0), ("quality", 101), ("short_side", 0)])
+def test_settings_out_of_range_are_refused_by_name(key, value):
+    with pytest.raises(SettingsError, match=rf"--settings: {key}: "):
+        parse(FlowSettings, json.dumps({key: value}))
 
 
 def test_opencvs_algorithms_do_not_run_on_a_gpu():
@@ -152,6 +168,21 @@ def test_rest_stays_rest_through_window_and_scaling(extracted):
     )
     assert (still.read(2, np.random.default_rng(0)) == 128).all()
     assert (still.load_views(2, num_clips=2).frames == 128).all()
+
+
+def test_stored_flow_mirrors_exactly_on_its_way_into_the_network():
+    """8 bit to numbers, mirrored: x changes its sign and its side, y its side, and rest is exactly zero."""
+    levels = np.full((1, 2, 3, 4, 5), 128, np.uint8)
+    levels[0, 0, :, :, 0], levels[0, 1, :, :, 0] = (
+        255,
+        1,
+    )  # right and up at the left edge, as fast as the bound
+    batch = Batch(torch.from_numpy(levels), *(torch.zeros(1, dtype=torch.int64) for _ in range(3)))
+    mirrored, _ = train_transform(MODALITIES["flow"], flip=1.0)(batch, torch.device("cpu"))
+    expected = torch.zeros(1, 2, 3, 4, 5)
+    expected[0, 0, :, :, 4], expected[0, 1, :, :, 4] = -1, -1
+    torch.testing.assert_close(mirrored, expected, atol=1e-6, rtol=0)
+    assert (mirrored[expected == 0] == 0).all()
 
 
 def test_a_video_shorter_than_a_clip_starts_again(extracted):

@@ -52,7 +52,7 @@ def fuzz(folder, *, count: int, seed: int) -> Counter:
         paths.append(f"{i}{CONTAINERS[name][0]}")
         (folder / paths[-1]).write_bytes(damaged(whole[name], generator))
     found = probe_all(
-        paths, folder, {}, known=folder / "probes.jsonl", timeout_sec=TIME_LIMIT_SEC, num_workers=2
+        paths, folder, {}, journal=folder / "probes.jsonl", timeout_sec=TIME_LIMIT_SEC, num_workers=2
     )
     seen = Counter(found["verdict"])
     for name, path, row in zip(names, paths, found.itertuples(), strict=True):

@@ -91,6 +91,22 @@ def test_a_second_run_probes_only_what_is_new(videos, tmp_path, monkeypatch):
     assert (out / "train.csv").read_bytes() == first
 
 
+def test_shards_of_probing_are_put_together_without_probing_again(videos, tmp_path, monkeypatch):
+    lines = ["run/a.mp4,run", "run/b.mp4,run", "walk/c.mp4,walk"]
+    train = csv(tmp_path / "train.csv", "path,label", *lines)
+    dataset = DatasetSettings(format="csv", video_root=videos, annotations={"train": train})
+    shards = [tmp_path / f"probes/{i}.jsonl" for i in range(2)]
+    for i, shard in enumerate(shards):
+        stage.probe_shard(dataset, ManifestSettings(), Path(), shard, shard=i, num_shards=2, num_workers=1)
+    assert [len(shard.read_text().splitlines()) for shard in shards] == [1, 2]
+    asked = []
+    monkeypatch.setattr(
+        stage, "killable_map", lambda target, calls, **options: iter(asked.extend(calls) or ())
+    )
+    stage.run(dataset, ManifestSettings(), Path(), tmp_path / "m", probes=shards, num_workers=1)
+    assert asked == [] and len(read_manifest(tmp_path / "m/train.csv")) == 3
+
+
 BAD_ANNOTATIONS = {
     "unknown column": (
         ["path,label,fps", "run/a.mp4,run,25"],

@@ -87,7 +87,7 @@ def test_the_official_prediction_file_parses():
 def test_every_odd_file_gets_its_verdict_within_its_time(tmp_path):
     files = sorted(p.name for p in (ROOT / "odd").iterdir() if p.is_file())
     assert files == sorted(ODD)
-    found = probe_all(files, ROOT / "odd", {}, known=tmp_path / "p.jsonl", timeout_sec=20, num_workers=2)
+    found = probe_all(files, ROOT / "odd", {}, journal=tmp_path / "p.jsonl", timeout_sec=20, num_workers=2)
     got = dict(zip(files, found[["verdict", "num_frames"]].itertuples(index=False, name=None), strict=True))
     print()
     for file, row in zip(files, found.itertuples(), strict=True):

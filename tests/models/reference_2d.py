@@ -11,13 +11,14 @@ def conv(C, C_out, k, stride=1, groups=1, padding=None):
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, C, planes, stride, bottleneck, groups, base_width, squeeze):
+    def __init__(self, C, planes, stride, bottleneck, groups, base_width, squeeze, stride_first):
         super().__init__()
         C_out, C_mid = (planes * 4, planes * base_width // 64 * groups) if bottleneck else (planes, planes)
         self.bottleneck = bottleneck
         if bottleneck:
-            self.conv1, self.bn1 = conv(C, C_mid, 1), nn.BatchNorm2d(C_mid)
-            self.conv2, self.bn2 = conv(C_mid, C_mid, 3, stride, groups), nn.BatchNorm2d(C_mid)
+            first, second = (stride, 1) if stride_first else (1, stride)
+            self.conv1, self.bn1 = conv(C, C_mid, 1, first), nn.BatchNorm2d(C_mid)
+            self.conv2, self.bn2 = conv(C_mid, C_mid, 3, second, groups), nn.BatchNorm2d(C_mid)
             self.conv3, self.bn3 = conv(C_mid, C_out, 1), nn.BatchNorm2d(C_out)
         else:
             self.conv1, self.bn1 = conv(C, planes, 3, stride), nn.BatchNorm2d(planes)
@@ -39,23 +40,26 @@ class ResidualBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """torchvision's names; returns pooled features."""
+    """torchvision's names; returns pooled features. `caffe`: None, "resnet" or "resnext", the SENet authors' forms."""
 
-    def __init__(self, blocks, *, bottleneck=True, width=64, groups=1, base_width=64, squeeze=False):
+    def __init__(
+        self, blocks, *, bottleneck=True, width=64, groups=1, base_width=64, squeeze=False, caffe=None
+    ):
         super().__init__()
+        self.caffe = caffe
         self.conv1, self.bn1 = conv(3, width, 7, 2), nn.BatchNorm2d(width)
-        C = width
+        C, form = width, (bottleneck, groups, base_width, squeeze, caffe == "resnet")
         for i, num_blocks in enumerate(blocks):
             layer = []
             for j in range(num_blocks):
-                stride = 2 if i > 0 and j == 0 else 1
-                layer.append(ResidualBlock(C, width * 2**i, stride, bottleneck, groups, base_width, squeeze))
+                layer.append(ResidualBlock(C, width * 2**i, 2 if i > 0 and j == 0 else 1, *form))
                 C = width * 2**i * (4 if bottleneck else 1)
             setattr(self, f"layer{i + 1}", nn.Sequential(*layer))
         self.fc = nn.Linear(C, 1000)
 
     def forward(self, x):
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.max_pool2d(x, 3, 2, ceil_mode=True) if self.caffe else F.max_pool2d(x, 3, 2, 1)
         return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean((2, 3))
 
 

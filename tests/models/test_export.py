@@ -9,6 +9,9 @@ from random_weights import randomise
 
 from lgdnet.models import ModelError, build_model
 from lgdnet.models.export import export
+from lgdnet.settings import StreamSettings, parse
+from lgdnet.stages import export as stage
+from lgdnet.streams import Media, network_of, write_stream
 
 torch.set_num_threads(1)
 
@@ -89,3 +92,19 @@ def test_onnx_without_its_packages_says_what_to_install(tmp_path, monkeypatch):
         ModelError, match=r"ONNX needs the package onnxruntime: pip install 'lgdnet\[export\]'"
     ):
         export(small(), (3, 8, 32, 32), Path(tmp_path / "model.onnx"), {})
+
+
+@pytest.mark.slow
+def test_the_stage_exports_a_stream_with_all_that_another_runtime_needs(tmp_path):
+    settings = parse(
+        StreamSettings, '{"backbone": "lgd-p3d-resnet18", "width": 8, "crop": 32, "short_side": 36}'
+    )
+    network = randomise(network_of(settings, 2))
+    write_stream(tmp_path / "model.safetensors", network, settings, ["jump", "run"], Media(tmp_path))
+    stage.run(model=tmp_path / "model.safetensors", out=tmp_path / "model.onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    about = onnxruntime.InferenceSession(tmp_path / "model.onnx").get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == ["jump", "run"]
+    assert json.loads(about["clip_shape"]) == [3, 16, 32, 32]
+    assert len(json.loads(about["mean"])) == len(json.loads(about["std"])) == 3
+    assert len(about["model_sha256"]) == 64

@@ -46,10 +46,18 @@ def test_parameters_with_700_classes_are_exactly_those_of_the_specification(name
         ("se-resnet152", 66_821_848),
         ("se-resnext50-32x4d", 27_559_896),
         ("se-resnext101-32x4d", 48_955_416),
+        ("caffe-se-resnet50", 28_088_024),
+        ("xception", 22_855_952),
     ],
 )
 def test_the_2d_controls_have_the_published_number_of_parameters(name, parameters):
     assert count_parameters(on_meta(name, 1000)) == parameters
+
+
+def test_lgd_and_time_add_to_xception_what_the_specification_says_or_documents():
+    roles = parameters_by_role(on_meta("lgd-p3d-xception", 700))
+    assert roles.lgd == pytest.approx(3.45e6, abs=5e3)
+    assert roles.temporal == 3 * (64 + 128 + 128 + 256 + 256 + 728 * 27 + 1024 + 1536)  # one T for each S
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,24 @@ REFERENCES = {
     "resnext50-32x4d": (lambda: ResNet((3, 4, 6, 3), width=16, groups=32, base_width=4), 16, "torchvision"),
     "wide-resnet50": (lambda: ResNet((3, 4, 6, 3), width=16, base_width=128), 16, "torchvision"),
     "se-resnet50": (lambda: ResNet((3, 4, 6, 3), width=16, squeeze=True), 16, "timm"),
+    "caffe-se-resnet50": (lambda: ResNet((3, 4, 6, 3), width=16, squeeze=True, caffe="resnet"), 16, "timm"),
+    "caffe-se-resnext50-32x4d": (
+        lambda: ResNet((3, 4, 6, 3), width=16, squeeze=True, caffe="resnext", groups=32, base_width=4),
+        16,
+        "timm",
+    ),
     "xception": (lambda: Xception(width=16), 16, "timm"),
 }
+
+
+def cadenes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names of timm -> names of Cadene's SENet."""
+    renamed = {}
+    for name, tensor in state.items():
+        name = name.replace(".se.", ".se_module.")
+        name = name.replace("fc.", "last_linear.") if name.startswith("fc.") else name
+        renamed[name if name.startswith(("layer", "last_linear")) else f"layer0.{name}"] = tensor
+    return renamed
 
 
 def relative(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -33,7 +49,8 @@ def test_a_static_clip_gives_the_pooled_features_of_the_2d_network(name, prefix)
     make, width, layout = REFERENCES[name]
     reference = randomise(make()).eval()
     model = build_model(prefix + name, in_channels=3, num_classes=1000, width=width).eval()
-    load_weights(model, reference.state_dict(), layout)
+    state = reference.state_dict()
+    load_weights(model, cadenes(state) if name.startswith("caffe") else state, layout)
     image = torch.randn(2, 3, 64, 64)
     with torch.no_grad():
         features = model(image.unsqueeze(2).expand(-1, -1, 8, -1, -1)).features_local
@@ -81,18 +98,12 @@ def test_the_report_names_every_tensor_of_model_and_source_once():
     assert "2 left over: fc.bias, fc.weight" in str(report)
 
 
-def test_cadenes_and_timms_spellings_of_squeeze_and_excitation_load_alike():
-    state = randomise(ResNet((3, 4, 6, 3), width=16, squeeze=True)).state_dict()
-    cadene = {}
-    for name, tensor in state.items():
-        name = name.replace(".se.", ".se_module.").replace("fc.", "last_linear.", name.startswith("fc."))
-        cadene[name if name.startswith(("layer", "last")) else f"layer0.{name}"] = tensor
-    assert "layer0.conv1.weight" in cadene and "last_linear.weight" in cadene
-    models = [build_model("p3d-se-resnet50", in_channels=3, num_classes=5, width=16) for _ in range(2)]
-    for model, source in zip(models, (state, cadene), strict=True):
-        load_weights(model, source, "timm")
-    shared = [name for name in models[0].state_dict() if not name.startswith("head.")]
-    assert all(torch.equal(*(model.state_dict()[name] for model in models)) for name in shared)
+def test_the_two_forms_of_squeeze_and_excitation_are_not_taken_for_each_other():
+    state = ResNet((3, 4, 6, 3), width=16, squeeze=True).state_dict()
+    for name, wrong in (("p3d-se-resnet50", cadenes(state)), ("p3d-caffe-se-resnet50", state)):
+        model = build_model(name, in_channels=3, num_classes=5, width=16)
+        with pytest.raises(WeightsError, match=r"SE networks of Cadene .* fit the models 'caffe-se-\.\.\.'"):
+            load_weights(model, wrong, "timm")
 
 
 def test_old_pointwise_kernels_with_two_axes_load():

@@ -78,21 +78,30 @@ def test_a_model_in_training_is_not_fused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
-def test_a_training_step_compiles_without_a_graph_break(name):
+@pytest.mark.parametrize(
+    ("name", "checkpointing"), [*((name, False) for name in NAMES), ("lgd-p3d-resnet18", True)]
+)
+def test_a_training_step_compiles_without_a_graph_break(name, checkpointing):
     torch.compiler.reset()
-    model = randomise(build_model(name, in_channels=3, num_classes=5, width=8, dropout=0.0))
+    choices = {"in_channels": 3, "num_classes": 5, "width": 8, "dropout": 0.0}
+    model = randomise(build_model(name, checkpointing=checkpointing, **choices))
+    statistics = [buffer.clone() for buffer in model.buffers()]
     clip, label = torch.randn(2, 3, 8, 32, 32), torch.tensor([0, 3])
     expected = training_loss(model(clip), label)
     expected.backward()
     gradients = [p.grad for p in model.parameters()]
     model.zero_grad()
+    expected_statistics = [buffer.clone() for buffer in model.buffers()]
+    for buffer, before in zip(model.buffers(), statistics, strict=True):
+        buffer.copy_(before)
     compiled = torch.compile(model, backend="aot_eager", fullgraph=True)  # fullgraph: a break is an error
     loss = training_loss(compiled(clip), label)
     loss.backward()
     torch.testing.assert_close(loss, expected)
     for (parameter_name, p), gradient in zip(model.named_parameters(), gradients, strict=True):
         assert torch.allclose(p.grad, gradient, rtol=1e-3, atol=1e-5 * gradient.abs().max()), parameter_name
+    for (buffer_name, buffer), after in zip(model.named_buffers(), expected_statistics, strict=True):
+        torch.testing.assert_close(buffer, after, msg=buffer_name)
     model.eval()
     with torch.no_grad():
         assert relative(compiled(clip).logits, model(clip).logits) < 1e-5

@@ -54,6 +54,15 @@ def run(folder, fusion=SEARCHED, **options):
     return read_scores(folder / "fused.h5")
 
 
+def test_a_stream_that_lacks_videos_is_left_out_for_them_and_the_log_says_how_often(folder, capsys):
+    write_scores(folder / "noise.h5", IDS[7:], STREAMS["noise"][7:], CLASSES, provenance={}, absent=IDS[:7])
+    equal, without = Fusion("all", ("frame", "noise"), "given"), Fusion("one", ("frame",), "given")
+    fused, frame = run(folder, equal).scores, run(folder, without).scores
+    np.testing.assert_allclose(fused[:7], frame[:7], rtol=1e-6)
+    assert not np.allclose(fused[7:], frame[7:])
+    assert "noise: nothing to say on 7 of 300 videos; left out for them" in capsys.readouterr().err
+
+
 def test_order_of_rows_in_a_stream_changes_nothing(folder):
     before = run(folder).scores
     turned = GENERATOR.permutation(N)

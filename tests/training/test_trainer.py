@@ -109,3 +109,18 @@ def test_dropout_differs_between_steps_ranks_and_seeds():
 
 def test_validation_is_due_at_every_interval_and_at_the_end():
     assert due_steps(10, 25) == {10, 20, 25} and due_steps(0, 25) == {25}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_and_resumes_exactly(tmp_path, precision):
+    whole = toy_train(tmp_path / "a", precision=precision, num_steps=30)
+    toy_train(tmp_path / "b", precision=precision, num_steps=30, stop_at=17)
+    assert same(whole, toy_train(tmp_path / "b", model=toy_model(seed=9), precision=precision, num_steps=30))
+    assert float(read_history(tmp_path / "a" / "history.csv")[-1]["top1"]) > 0.8
+
+
+def test_channels_innermost_give_the_same_result(tmp_path):
+    plain, turned = toy_train(tmp_path / "a"), toy_train(tmp_path / "b", channels_last=True)
+    assert turned.conv.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    for a, b in zip(plain.parameters(), turned.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-4)

@@ -65,8 +65,10 @@ def dumped(stream, split):
 
 
 def stage_before(stream):
-    """The stage that makes what a stream is cut from: "flow", "audio", or None where the videos will do."""
+    """The stage that makes what a stream is cut from: "flow", "audio", "cache", or None where the videos will do."""
     settings = CHALLENGE.streams[stream]
+    if settings.modality == "frame" and CHALLENGE.cache is not None:
+        return "cache"
     if settings.modality == "frame" or (settings.modality == "flow" and settings.flow_on_the_fly):
         return None
     return settings.modality
@@ -139,7 +141,24 @@ def annotation_files():
 
 
 def video_root():
+    """Where the videos are as they came."""
     return CHALLENGE.data_path(CHALLENGE.dataset.video_root)
+
+
+def videos(split="{split}"):
+    """The manifest of the videos that every later stage reads: as they came, or transcoded."""
+    return results(f"{'media' if CHALLENGE.media.enabled else 'manifest'}/{split}.csv")
+
+
+def read_root():
+    """The folder that the paths of that manifest start from."""
+    return results("media") if CHALLENGE.media.enabled else video_root()
+
+
+def probe_shards():
+    """Results of the probing jobs, where it is cut into several."""
+    count = CHALLENGE.manifest.jobs
+    return [results(f"probes/{shard:04d}.jsonl") for shard in range(count)] if count > 1 else []
 
 
 def dataset_settings():

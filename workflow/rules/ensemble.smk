@@ -242,7 +242,7 @@ rule submission:
     log:
         results("logs/submission.log"),
     params:
-        external_data=CHALLENGE.evaluate.external_data,
+        external_data=shlex.quote(CHALLENGE.evaluate.external_data),  # {:q} would lose an empty text
     shell:
         "python -m lgdnet submission {input.scores:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --external-data {params.external_data:q} --out {output:q} 2> {log:q}"
+        " --rejected {input.rejected:q} --external-data {params.external_data} --out {output:q} 2> {log:q}"

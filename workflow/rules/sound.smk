@@ -1,7 +1,7 @@
 # `audio` the target is all of it; a job is a shard.
 rule audio_shard:
     input:
-        manifest=results("manifest/{split}.csv"),
+        manifest=videos(),
     output:
         mel=results("audio/{split}/{shard}.h5"),
     log:
@@ -11,7 +11,7 @@ rule audio_shard:
     threads: 1
     params:
         settings=lgdnet.settings.changed(CHALLENGE.audio),
-        video_root=video_root(),
+        video_root=read_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
     shell:
         "python -m lgdnet audio --manifest {input.manifest:q} --video-root {params.video_root:q}"

@@ -1,7 +1,28 @@
-rule train:
+# A few real steps of a stream: memory, clips per second, hours for the whole schedule.
+rule fit_check_stream:
     input:
         manifest=results("manifest/train.csv"),
-        validation=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
+        classes=results("manifest/classes.txt"),
+        weights=pretrained,
+        stored=stored_split("train"),
+    output:
+        results("streams/{stream}/fit_check.txt"),
+    log:
+        results("logs/fit_check/{stream}.log"),
+    threads: 2
+    params:
+        config=lambda wildcards: workflow.configfiles[-1],
+        data_root=CHALLENGE.data_root,
+        settings=train_settings,
+    shell:
+        "python -m lgdnet fit-check {params.config:q} {wildcards.stream} --data-root {params.data_root:q}"
+        " --threads {threads} > {output:q} 2> {log:q}"
+
+
+rule train:
+    input:
+        manifest=videos("train"),
+        validation=videos(CHALLENGE.evaluate.split),
         classes=results("manifest/classes.txt"),
         init=init_of,
         weights=pretrained,
@@ -14,16 +35,17 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    threads: 2
+    threads: CHALLENGE.train_threads
     params:
         settings=train_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
         flow=flow_option,
     shell:
-        "python -m lgdnet train --manifest {input.manifest:q} --validation {input.validation:q}"
+        # One process, or one per GPU on all nodes of the job step.
+        "python -m lgdnet.launch train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
         " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
@@ -32,7 +54,7 @@ rule train:
 rule dump:
     input:
         model=results("streams/{stream}/model.safetensors"),
-        manifest=results("manifest/{split}.csv"),
+        manifest=videos(),
         stored=stored_shard,
     output:
         features=results("streams/{stream}/features/{split}{draw}/{shard}.h5"),
@@ -46,7 +68,7 @@ rule dump:
     threads: 1
     params:
         settings=dump_settings,
-        video_root=video_root(),
+        video_root=read_root(),
         num_shards=lambda wildcards: num_shards(wildcards.split),
         stored=lambda wildcards, input: options("--stored", input.stored),
         draw=lambda wildcards: f"--draw {wildcards.draw[1:]}" if wildcards.draw else "",

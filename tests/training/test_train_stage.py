@@ -1,0 +1,234 @@
+"""The stage on real, tiny videos: a class is a direction of brightness."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lgdnet.checkpoint import read_model
+from lgdnet.distributed import Ranks
+from lgdnet.errors import InputError
+from lgdnet.history import read_history
+from lgdnet.manifest import read_manifest, write_classes, write_manifest
+from lgdnet.plan import Plan
+from lgdnet.settings import StreamSettings, changed, read_challenge
+from lgdnet.settings.reading import check
+from lgdnet.sources import Media
+from lgdnet.stages import curves, fit_check, train
+
+NUM_VIDEOS = 12
+SMALL = {
+    "backbone": "lgd-p3d-resnet18",
+    "width": 4,
+    "short_side": 32,
+    "crop": 32,
+    "clip_length": 4,
+    "train": {
+        "epochs": 2,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "warmup_epochs": 0.5,
+        "log_every_steps": 2,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """Twelve videos of eight frames, their manifests and a challenge file."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("videos")
+    rows = []
+    for number in range(NUM_VIDEOS):
+        path = root / f"v{number}.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+            stream.width = stream.height = 32
+            for frame in range(8):
+                picture = np.full((32, 32, 3), 20 + 20 * (frame if number % 2 else 7 - frame), np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        rows.append(
+            {
+                "video_id": f"v{number}", "path": path.name, "label": "up" if number % 2 else "down",
+                "class_index": number % 2, "num_frames": 8, "fps": 25.0, "width": 32, "height": 32, "backend": "pyav",
+            }
+        )  # fmt: skip
+    manifest = root / "results" / "tiny" / "manifest"
+    write_manifest(manifest / "train.csv", pd.DataFrame(rows))
+    write_manifest(manifest / "validation.csv", pd.DataFrame(rows[:5]))
+    write_classes(manifest / "classes.txt", ["down", "up"])
+    tiny = {
+        "challenge": "tiny",
+        "dataset": {
+            "video_root": str(root),
+            "annotations": {"train": "train.csv", "validation": "validation.csv"},
+        },
+        "streams": {"frame4": SMALL},
+    }
+    (root / "tiny.yaml").write_text(json.dumps(tiny))
+    return root
+
+
+def settings(**changes) -> StreamSettings:
+    return check(
+        StreamSettings,
+        {**SMALL, **changes, "train": {**SMALL["train"], **changes.get("train", {})}},
+        source="test",
+    )
+
+
+def run(videos: Path, out: Path, stream: StreamSettings, **changes) -> dict[str, torch.Tensor]:
+    folder = videos / "results" / "tiny" / "manifest"
+    train.run(
+        manifest=folder / "train.csv",
+        validation=folder / "validation.csv",
+        classes=folder / "classes.txt",
+        video_root=videos,
+        out=out,
+        settings=stream,
+        **changes,
+    )
+    return read_model(out)[0]
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_stream_trains_and_leaves_its_model_history_and_curves(videos, tmp_path, capfd):
+    run(videos, tmp_path / "model.safetensors", settings())
+    _, about = read_model(tmp_path / "model.safetensors")
+    assert (
+        json.loads(about["classes"]) == ["down", "up"] and json.loads(about["settings"])["clip_length"] == 4
+    )
+    rows = read_history(tmp_path / "history.csv")
+    assert [(row["step"], row["split"]) for row in rows] == [
+        ("2", "train"), ("3", "validation"), ("4", "train"), ("6", "train"), ("6", "validation"),
+    ]  # fmt: skip
+    text = capfd.readouterr().err
+    assert "12 videos, clips of 4 frames, batch 4, peak learning rate 0.01; 6 steps of 3 per epoch" in text
+    assert "bounded by " in text
+    curves.run(tmp_path / "history.csv", tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    with pytest.raises(InputError, match=r"nothing.csv: no such file"):
+        curves.run(tmp_path / "nothing.csv", tmp_path / "curves.png")
+
+
+def test_the_number_of_loader_workers_changes_nothing_also_in_the_middle(videos, tmp_path, monkeypatch):
+    whole = run(videos, tmp_path / "a" / "model.safetensors", settings(), num_workers=0)
+    plain = train.train
+
+    def stopped(*arguments, **kwargs):  # the end of the run does not come: as if killed after step 4
+        plain(*arguments, **{**kwargs, "stop_at": 4})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(videos, tmp_path / "b" / "model.safetensors", settings(), num_workers=1)
+    monkeypatch.setattr(train, "train", plain)
+    assert same(whole, run(videos, tmp_path / "b" / "model.safetensors", settings(), num_workers=2))
+
+
+def test_other_settings_start_anew_and_a_changed_log_interval_does_not(videos, tmp_path, capfd):
+    out = tmp_path / "model.safetensors"
+    first = run(videos, out, settings())
+    capfd.readouterr()
+    assert same(first, run(videos, out, settings(train={"log_every_steps": 1})))
+    assert "resumed after step 6" in capfd.readouterr().err
+    assert not same(first, run(videos, out, settings(train={"learning_rate": 0.02})))
+    assert "made with other settings or data; not resumed from" in capfd.readouterr().err
+
+
+def test_clips_grow_within_one_stream_and_a_stream_starts_from_another(videos, tmp_path, capfd):
+    lengths = [
+        {"clip_length": 4, "epochs": 1},
+        {"clip_length": 8, "epochs": 1, "batch_norm": "frozen-but-first"},
+    ]
+    grown = settings(clip_length=8, train={"lengths": lengths, "average_decay": 0.9})
+    run(videos, tmp_path / "grown" / "model.safetensors", grown)
+    assert "clips of 4 then 8 frames" in capfd.readouterr().err
+    run(
+        videos,
+        tmp_path / "long" / "model.safetensors",
+        settings(),
+        init=tmp_path / "grown" / "model.safetensors",
+    )
+    assert "model.safetensors: " in capfd.readouterr().err
+
+
+def test_the_last_length_must_be_the_streams():
+    with pytest.raises(InputError, match="train: lengths: the last one is 16, but clip_length is 4"):
+        settings(train={"lengths": [{"clip_length": 16, "epochs": 1}]})
+
+
+def test_the_rate_is_scaled_with_the_batch_and_both_are_printed(videos, tmp_path, capfd):
+    run(
+        videos,
+        tmp_path / "model.safetensors",
+        settings(train={"rate_batch_size": 16, "accumulate": 2, "epochs": 0.3}),
+    )
+    text = capfd.readouterr().err
+    assert (
+        "batch 4 (1 processes x 2 parts), peak learning rate 0.0025 (0.01 for 16 clips, scaled with the batch)"
+        in text
+    )
+
+
+def test_fit_check_measures_and_writes_nothing(videos, capfd):
+    before = sorted(videos.rglob("*"))
+    (fit,) = fit_check.run(
+        videos / "tiny.yaml", "frame4", results=videos / "results", num_steps=1, device="cpu"
+    )
+    assert fit.clip == (3, 4, 32, 32) and fit.num_steps == 6 and fit.memory_mb > 0 and fit.loop_sec > 0
+    assert "hours of training on one process" in capfd.readouterr().out
+    assert sorted(videos.rglob("*")) == before
+    with pytest.raises(InputError, match="no stream is called 'frame5'; did you mean 'frame4'"):
+        fit_check.run(videos / "tiny.yaml", "frame5")
+    assert read_challenge(videos / "tiny.yaml").streams["frame4"].width == 4
+
+
+def test_recomputed_activations_change_memory_and_not_the_result(videos, tmp_path):
+    plain = run(videos, tmp_path / "a" / "model.safetensors", settings())
+    again = run(
+        videos, tmp_path / "b" / "model.safetensors", settings(train={"activation_checkpointing": True})
+    )
+    assert all(torch.allclose(plain[name].float(), again[name].float(), atol=1e-6) for name in plain)
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_stream(videos, tmp_path):
+    """Also with a head that leaves the last weights of one path without a gradient."""
+
+    stream = settings(head="local", train={"batch_norm": "frozen", "dropout": 0.0})
+    alone = run(videos, tmp_path / "one" / "model.safetensors", stream)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
+    folder = videos / "results" / "tiny" / "manifest"
+    command = [
+        sys.executable, "-m", "lgdnet.launch", "--processes", "2", "train", "--manifest", str(folder / "train.csv"),
+        "--validation", str(folder / "validation.csv"), "--classes", str(folder / "classes.txt"),
+        "--video-root", str(videos), "--settings", changed(stream), "--out", str(tmp_path / "two" / "model.safetensors"),
+    ]  # fmt: skip
+    subprocess.run(command, env=environment, check=True, timeout=300)
+    together = read_model(tmp_path / "two" / "model.safetensors")[0]
+    assert max(float((alone[name].float() - together[name].float()).abs().max()) for name in alone) < 1e-4
+    histories = [read_history(tmp_path / name / "history.csv")[-1] for name in ("one", "two")]
+    assert float(histories[0]["loss"]) == pytest.approx(float(histories[1]["loss"]), abs=1e-3)
+
+
+def test_a_batch_that_cannot_be_shared_is_an_error(videos):
+    videos_of = read_manifest(videos / "results" / "tiny" / "manifest" / "train.csv")
+    with pytest.raises(
+        InputError, match=r"train.batch_size 4 cannot be shared by 3 processes: make it a multiple of 3"
+    ):
+        Plan(settings(), videos_of, Media(videos), Ranks(0, 0, 3), torch.device("cpu"), 0, num_classes=2)
+    with pytest.raises(InputError, match="synchronised needs GPUs; on CPUs use train or frozen"):
+        stream = settings(train={"batch_norm": "synchronised"})
+        Plan(stream, videos_of, Media(videos), Ranks(0, 0, 2), torch.device("cpu"), 0, num_classes=2)
