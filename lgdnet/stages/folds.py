@@ -45,5 +45,7 @@ def over_folds(tables: list[pd.DataFrame]) -> pd.DataFrame:
     table = tables[0][[c for c in WORDS if c in tables[0].columns]].join(by_row.mean().round(2))
     for name in ("Top5", "Top1"):
         if name in table.columns:
-            table.insert(list(table.columns).index(name) + 1, f"{name} std", by_row[name].std(ddof=1).round(2))
+            table.insert(
+                list(table.columns).index(name) + 1, f"{name} std", by_row[name].std(ddof=1).round(2)
+            )
     return table.assign(folds=len(tables))
