@@ -181,7 +181,7 @@ def run(video: Path, folder: Path, rounds: int) -> None:
                     small[128], c, backends[128]
                 ),
             },
-            rounds=max(rounds // 5, 2),
+            rounds=max(rounds // 3, 3),
         )
         show(f"{NUM_CLIPS} clips of {length} frames", times, "PyAV, clip by clip")
 

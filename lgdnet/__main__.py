@@ -214,6 +214,21 @@ def convert(
     wrote(out)
 
 
+@app.command(rich_help_panel=LOOKING)
+def folds(
+    leaderboards: Annotated[list[Path], typer.Argument(help="leaderboard.csv of each fold.")],
+    out: Out,
+) -> None:
+    """Mean and deviation of every row over several folds.
+
+    Example: lgdnet folds results/ucf101-fold*/leaderboard.csv --out results/ucf101/folds.csv
+    """
+    from lgdnet.stages import folds as stage
+
+    stage.run(leaderboards, out)
+    wrote(out)
+
+
 @app.command("bench-data", rich_help_panel=LOOKING)
 def bench_data(
     config: Annotated[Path, typer.Argument(help="Challenge file whose manifest is made.")],

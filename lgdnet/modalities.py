@@ -48,7 +48,7 @@ class Modality:
             return clip
         mean = torch.tensor(self.mean, device=clip.device, dtype=clip.dtype).view(-1, 1, 1, 1)
         std = torch.tensor(self.std, device=clip.device, dtype=clip.dtype).view(-1, 1, 1, 1)
-        return (clip - mean) / std
+        return (clip - mean).div_(std)
 
 
 MODALITIES = {

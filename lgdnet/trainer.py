@@ -134,6 +134,7 @@ def train(
         steps_per_epoch=steps_per_epoch,
         video_ids=video_ids,
         max_bad_in_row=max_bad_in_row,
+        loss_scaling=scaler.is_enabled(),
     )
     resume(run, watch, checkpoints)
     recipe = Recipe(transform, loss, device, accumulate, clip_norm, PRECISIONS[precision], channels_last)
@@ -340,7 +341,11 @@ def memory_explained(batch: Batch, recipe: Recipe) -> Iterator[None]:
     """Turn out of memory into TrainingError: what was measured, and what to change."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not (
+            isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        ):
+            raise
         measured = str(error).splitlines()[0]
         if recipe.device.type == "cuda":
             free, total = torch.cuda.mem_get_info(recipe.device)

@@ -78,11 +78,13 @@ class Watch:
         steps_per_epoch: int,
         max_bad_in_row: int,
         video_ids: Sequence[str] | None,
+        loss_scaling: bool = False,
     ) -> None:
         self.history, self.ranks, self.device = history, ranks, device
         self.steps_per_epoch = steps_per_epoch
         self.max_bad_in_row = max_bad_in_row
         self.video_ids = video_ids
+        self.loss_scaling = loss_scaling  # fp16: gradients overflow now and then while the scale is found
         self.group = distributed.host_group()
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
@@ -129,7 +131,7 @@ class Watch:
                 self.sums["norm"] += norm
                 self.sums["steps"] += 1
                 self.sums["bad_in_row"] = 0
-            else:
+            elif not (self.loss_scaling and isfinite(loss)):
                 self.guard(reading, loss, norm)
 
     def guard(self, reading: Reading, loss: float, norm: float) -> None:

@@ -37,6 +37,7 @@ class Worker:
         self.target = target
         self.memory_gib = memory_gib
         self.pass_fds = tuple(pass_fds)
+        self.owner = os.getpid()  # a forked copy of this object must not kill the process
         self.process: subprocess.Popen[bytes] | None = None
         self.connection: Connection | None = None
 
@@ -93,7 +94,7 @@ class Worker:
         """Kill the process; SIGKILL, because a spinning decoder is deaf to anything less."""
         if self.connection is not None:
             self.connection.close()
-        if self.process is not None:
+        if self.process is not None and self.owner == os.getpid():
             self.process.kill()
             self.process.wait()
         self.process = self.connection = None

@@ -13,6 +13,7 @@ from lgdnet.settings import (
     StreamSettings,
     challenge_of,
     changed,
+    check_annotations,
     json_schema,
     parse,
     read_challenge,
@@ -110,6 +111,25 @@ def test_a_challenge_file_that_is_not_yaml_is_named(tmp_path):
     path.write_text("streams: [")
     with pytest.raises(SettingsError, match=r"bad.yaml: not YAML"):
         read_challenge(path)
+
+
+def test_a_missing_annotation_file_is_named_before_anything_is_planned(tmp_path):
+    (tmp_path / "train.csv").touch()
+    challenge = challenge_of({**values(), "data_root": str(tmp_path)}, source="config.yaml")
+    with pytest.raises(SettingsError) as caught:
+        check_annotations(challenge, source="config.yaml")
+    assert str(caught.value) == (
+        f"config.yaml: dataset: annotations: validation: {tmp_path / 'validation.csv'}: no such file. "
+        "Correct the path or data_root."
+    )
+
+
+def test_the_sample_says_how_it_is_rendered(tmp_path):
+    challenge = challenge_of(
+        {**values(), "challenge": "sample", "data_root": str(tmp_path)}, source="config.yaml"
+    )
+    with pytest.raises(SettingsError, match="`lgdnet sample` renders the sample challenge"):
+        check_annotations(challenge, source="config.yaml")
 
 
 def test_the_schema_in_docs_is_in_step_with_the_settings():

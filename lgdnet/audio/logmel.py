@@ -54,7 +54,7 @@ def mel_power(samples: Tensor) -> Tensor:
         center=False,
         return_complex=True,
     )  # (bins, frames)
-    power = (spectrum.real.square() + spectrum.imag.square()).float()
+    power = spectrum.real.float().square_() + spectrum.imag.float().square_()
     return (filter_bank() @ power).T
 
 

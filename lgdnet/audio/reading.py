@@ -7,19 +7,17 @@ Memory does not grow with the length of the file.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av import AudioStream, Packet, VideoStream
-from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.container import InputContainer
-from av.filter import Graph
 from av.stream import Disposition
 
 from lgdnet.audio.grid import SAMPLE_RATE
+from lgdnet.audio.resampling import Run, format_of, name_common_layouts
 from lgdnet.errors import InputError
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
@@ -146,9 +144,11 @@ class Sound:
             if jumped and 0 < lag_sec <= MAX_GAP_SEC:
                 yield from _silence(round(lag_sec * SAMPLE_RATE))
             if run is None:
-                run = Run(format_of(frame))
+                run = Run(frame)
             next_sec = start_sec + frame.samples / frame.sample_rate
-            yield from run.add(frame)
+            run.add(frame)
+            if run.is_full:
+                yield from run.resampled()
         if run is not None:
             yield from run.finish()
 
@@ -162,7 +162,7 @@ class Sound:
             ) from error
         with container:
             sound = container.streams.best("audio")
-            if not isinstance(sound, AudioStream):
+            if not isinstance(sound, AudioStream) or sound.codec_context is None:  # no track, or no decoder
                 return
             if sound.duration is not None and sound.time_base is not None:
                 self._declared_sec = float(sound.duration * sound.time_base)
@@ -233,6 +233,9 @@ def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> 
             packet = next(packets, None)
         except av.error.FFmpegError:
             return
+        except IndexError:  # a track that the header did not announce begins; PyAV does not know it
+            packets = container.demux(*streams)
+            continue
         if packet is None:
             return
         yield packet
@@ -259,91 +262,6 @@ def _time_of_first_picture(packet: Packet) -> float | None:
     except av.error.FFmpegError:
         return None
     return next((frame.time for frame in frames if frame.time is not None), None)
-
-
-def format_of(frame: AudioFrame) -> tuple[int, str, str]:
-    """What may change within a track: sample rate, channels, sample format."""
-    return frame.sample_rate, frame.layout.name, frame.format.name
-
-
-class Run:
-    """Frames of one format that follow each other without a gap, mixed to mono and resampled.
-
-    Frames of AAC or MP3 are 20 ms long; collecting a second of them first saves a third of the time.
-    FFmpeg's own mix to floating-point mono is louder the more channels there are; `rematrix_maxval` keeps it
-    within what a mono track of the same sound has, as FFmpeg does for 16 bit: two channels become their mean.
-    """
-
-    def __init__(self, format: tuple[int, str, str]) -> None:
-        self.format = format
-        self._fifo = AudioFifo()
-        self._graph: Graph | None = None
-
-    def add(self, frame: AudioFrame) -> Iterator[np.ndarray]:
-        frame = _with_known_layout(frame)
-        if self._graph is None:
-            self._graph = resampling(frame)
-        frame.pts = None  # the fifo would insist on time stamps without jitter
-        self._fifo.write(frame)
-        if self._fifo.samples >= frame.sample_rate:
-            yield from self._resampled(self._fifo.read())
-
-    def finish(self) -> Iterator[np.ndarray]:
-        rest = self._fifo.read()
-        if rest is not None:
-            yield from self._resampled(rest)
-        yield from self._resampled(None)
-
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[np.ndarray]:
-        if self._graph is None:
-            return
-        self._graph.push(frame)
-        while True:
-            try:
-                yield self._graph.pull().to_ndarray()[0]
-            except (av.error.BlockingIOError, av.error.EOFError):
-                return
-
-
-def resampling(frame: AudioFrame) -> Graph:
-    """FFmpeg's resampler, for frames like this one."""
-    graph = Graph()
-    source = graph.add_abuffer(
-        sample_rate=frame.sample_rate,
-        format=frame.format.name,
-        layout=frame.layout.name,
-        time_base=Fraction(1, frame.sample_rate),
-    )
-    resample = graph.add("aresample", f"osr={SAMPLE_RATE}:ochl=mono:osf=flt:rematrix_maxval=1")
-    sink = graph.add("abuffersink")
-    source.link_to(resample)
-    resample.link_to(sink)
-    graph.configure()
-    return graph
-
-
-def name_common_layouts(sound: AudioStream) -> None:
-    """One channel is mono and two are stereo, where a file (most of WAV) leaves that open; as ffmpeg does."""
-    known = {1: "mono", 2: "stereo"}
-    codec = sound.codec_context
-    if codec.layout.name.endswith("channels") and codec.layout.nb_channels in known:
-        codec.layout = known[codec.layout.nb_channels]
-
-
-def _with_known_layout(frame: AudioFrame) -> AudioFrame:
-    """The frame itself, or its plain mean over channels where nobody says which channel is which."""
-    channels = frame.layout.nb_channels
-    if frame.layout.name and not frame.layout.name.endswith("channels"):
-        return frame
-    samples = frame.to_ndarray()
-    if not frame.format.is_planar:
-        samples = samples.reshape(-1, channels).T
-    unsigned = samples.dtype == np.uint8
-    full_scale = 1.0 if samples.dtype.kind == "f" else float(2 ** (8 * samples.itemsize - 1))
-    mono = (samples.mean(0, dtype=np.float64, keepdims=True) - 128.0 * unsigned) / full_scale
-    plain = AudioFrame.from_ndarray(mono.astype(np.float32), format="flt", layout="mono")
-    plain.sample_rate = frame.sample_rate
-    return plain
 
 
 def _silence(num_samples: int) -> Iterator[np.ndarray]:

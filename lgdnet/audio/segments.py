@@ -78,8 +78,3 @@ def cut_segment(mel: np.ndarray, first: int, segment_frames: int) -> np.ndarray:
     if low < high:
         segment[low - first : high - first] = mel[low:high]
     return segment
-
-
-def covered(first: int, segment_frames: int, num_mel_frames: int) -> float:
-    """The share of a segment that the sound reaches, in [0, 1]."""
-    return max(0, min(first + segment_frames, num_mel_frames) - max(first, 0)) / segment_frames

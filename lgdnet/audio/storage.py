@@ -12,7 +12,7 @@ The file is written beside its place and renamed when it is whole; an hour of so
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 
@@ -209,8 +209,3 @@ def summary(facts: Sequence[SoundFacts]) -> dict[str, int]:
         "damaged": sum(f.num_bad_packets > 0 for f in facts),
         "late": sum(f.has_audio and f.start_sec > 0.1 for f in facts),
     }
-
-
-def facts_as_dict(facts: SoundFacts) -> dict:
-    """For JSON and tables."""
-    return {**asdict(facts), "is_audible": facts.is_audible}

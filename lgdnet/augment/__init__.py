@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lgdnet.augment.colour import colour_jitter, random_blur, random_grey
-from lgdnet.augment.draws import per_clip, uniform
+from lgdnet.augment.draws import uniform
 from lgdnet.augment.mix import cutmix, mixup, one_hot, random_erase
 from lgdnet.augment.rand_augment import rand_augment
 from lgdnet.augment.windows import crop_and_resize, resized
@@ -26,13 +26,13 @@ Transform = Callable[[Batch, torch.device], tuple[Tensor, Tensor]]
 
 def as_float(clip: Tensor) -> Tensor:
     """uint8 -> float32 in [0, 1]; what is float already passes."""
-    return clip.float() / 255 if clip.dtype == torch.uint8 else clip
+    return clip.float().div_(255) if clip.dtype == torch.uint8 else clip
 
 
 def flip_some(clip: Tensor, seeds: Tensor, modality: Modality, *, probability: float) -> Tensor:
     """Mirror each normalised clip with a probability. (N, C, T, H, W) -> the same shape"""
-    chosen = uniform(seeds, "flip", 1)[:, 0] < probability
-    return torch.where(per_clip(chosen, clip), modality.mirror(clip), clip)
+    rows = (uniform(seeds, "flip", 1)[:, 0] < probability).nonzero()[:, 0].to(clip.device)
+    return clip.index_copy(0, rows, modality.mirror(clip[rows]))
 
 
 def train_transform(

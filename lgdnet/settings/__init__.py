@@ -14,7 +14,7 @@ from lgdnet.settings.ensemble import (
 )
 from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
-from lgdnet.settings.reading import challenge_of, changed, parse, read_challenge
+from lgdnet.settings.reading import challenge_of, changed, check_annotations, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import (
     LeaderboardRow,
@@ -73,6 +73,7 @@ __all__ = [
     "WeightsSettings",
     "challenge_of",
     "changed",
+    "check_annotations",
     "fusion_leaves",
     "fusion_tree",
     "json_schema",

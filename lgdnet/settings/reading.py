@@ -57,6 +57,21 @@ def challenge_of(values: Any, *, source: str) -> Challenge:
     return check(Challenge, values, source=source)
 
 
+def check_annotations(challenge: Challenge, *, source: str) -> None:
+    """SettingsError for an annotation file or class list that is not there, before anything is planned."""
+    named = {f"annotations: {split}": path for split, path in challenge.dataset.annotations.items()}
+    if challenge.dataset.classes is not None:
+        named["classes"] = challenge.dataset.classes
+    lines = [
+        f"{source}: dataset: {key}: {challenge.data_path(path)}: no such file. Correct the path or data_root"
+        + ("; `lgdnet sample` renders the sample challenge." if challenge.challenge == "sample" else ".")
+        for key, path in named.items()
+        if not challenge.data_path(path).exists()
+    ]
+    if lines:
+        raise SettingsError("\n".join(lines))
+
+
 def merged(defaults: Any, own: Any) -> Any:
     """`own` over `defaults`, mapping by mapping; anything but a mapping is replaced whole."""
     if not (isinstance(defaults, Mapping) and isinstance(own, Mapping)):

@@ -4,6 +4,7 @@ On a labelled split weights are found and cross-fitted: each video's score comes
 label. Other splits are fused with the weights from all labelled videos.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,19 +43,18 @@ def run(
     labels = read_labels(manifest)
     streams = aligned_streams(fusion.streams(), files, labels)
     everything = np.arange(len(labels))
-    if weights is not None or not fusion.learns:
-        fitted = (
-            fit(fusion, streams, labels.labels, everything)
-            if weights is None
-            else read_weights(weights, fusion)
-        )
-        scores, present = predict(fitted, streams, everything)
-        fits: list[Fitted] = []
+    fits: list[Fitted] = []
+    if weights is not None:
+        fitted = read_weights(weights, fusion)
     else:
-        check_labels(labels, len(files[0].classes), files[0].path)
-        folds = deal_folds(labels.video_ids, labels.labels, num_folds=num_folds, seed=seed)
+        if fusion.learns or study_out is not None:
+            check_enough(labels, files[0], num_folds)
         fitted = fit(fusion, streams, labels.labels, everything)
+    if weights is None and fusion.learns:
+        folds = deal_folds(labels.video_ids, labels.labels, num_folds=num_folds, seed=seed)
         scores, present, fits = cross_fit(fusion, streams, labels.labels, folds)
+    else:
+        scores, present = predict(fitted, streams, everything)
     if weights_out is not None:
         write_weights(weights_out, fitted, fits)
     write_scores(
@@ -70,8 +70,18 @@ def run(
         cost=total_cost(files),
     )
     if study_out is not None:
-        lines = study(fusion, streams, labels, num_folds=num_folds, seed=seed)
+        lines = study(fusion, streams, labels, Stream(scores, present), num_folds=num_folds, seed=seed)
         write_text(study_out, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
+
+
+def check_enough(labels: Labels, file: Scores, num_folds: int) -> None:
+    """Labelled, and at least one video per fold."""
+    check_labels(labels, len(file.classes), file.path)
+    if len(labels) < num_folds:
+        raise ScoresError(
+            f"{labels.path}: {len(labels)} videos cannot be dealt into {num_folds} folds; "
+            f"lower num_folds under evaluate."
+        )
 
 
 def aligned_streams(names: Sequence[str], files: Sequence[Scores], labels: Labels) -> dict[str, Stream]:
@@ -101,23 +111,39 @@ def described(fusion: Fusion) -> dict[str, object]:
 
 
 def total_cost(files: Sequence[Scores]) -> dict[str, float]:
-    """Parameters, GFLOPs and hours of all streams together, where every stream states them."""
+    """Parameters and GFLOPs of all networks together, each counted once, where every file states them.
+
+    A stream may be there twice (AP and TCP), and again inside a joint network: files tell by the digests of
+    their checkpoints.
+    """
     keys = set.intersection(*(set(file.cost) for file in files))
-    return {key: sum(file.cost[key] for file in files) for key in sorted(keys)}
+    networks: dict[str, Scores] = {}
+    for file in sorted(
+        files, key=lambda file: (checkpoints(file).count(","), file.cost.get("parameters", 0))
+    ):
+        digests = checkpoints(file)
+        if "," in digests and all(one in networks for one in digests.split(",")):
+            continue
+        networks[digests or str(file.path)] = file
+    return {key: sum(file.cost[key] for file in networks.values()) for key in sorted(keys)}
+
+
+def checkpoints(file: Scores) -> str:
+    """Digests of the networks behind a score file, joined by commas; empty for scores from outside."""
+    return json.loads(file.provenance.get("inputs", "{}")).get("checkpoints", "")
 
 
 def study(
-    fusion: Fusion, streams: Mapping[str, Stream], labels: Labels, *, num_folds: int, seed: int
+    fusion: Fusion, streams: Mapping[str, Stream], labels: Labels, whole: Stream, *, num_folds: int, seed: int
 ) -> list[dict[str, object]]:
-    """Cross-fitted accuracy of the whole fusion, what in-sample weights would claim, and each stream's share.
+    """Accuracy of the `whole` fusion as reported, what in-sample weights would claim, and each stream's share.
 
     `brings` is the top-1 accuracy that is lost without the stream, with its 95 % paired bootstrap interval.
     """
     y, everything = labels.labels, np.arange(len(labels))
     folds = deal_folds(labels.video_ids, y, num_folds=num_folds, seed=seed)
-    scores, present, _ = cross_fit(fusion, streams, y, folds)
-    hit = metrics.hits(scores, y, 1, present)
-    lines = [_study_line(fusion.name, "all, cross-fitted", scores, y, present)]
+    hit = metrics.hits(whole.scores, y, 1, whole.present)
+    lines = [_study_line(fusion.name, "all, cross-fitted", whole.scores, y, whole.present)]
     if fusion.learns:
         flattered = predict(fit(fusion, streams, y, everything), streams, everything)
         lines.append(_study_line(fusion.name, "all, in sample", flattered[0], y, flattered[1]))

@@ -63,7 +63,7 @@ def run(
             "weights": file_digest(settings.weights.path) if settings.weights else "",
         }
         checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
-        trackers = partial(open_trackers, settings.train.trackers, folder, folder.name)
+        trackers = partial(open_trackers, settings.train.trackers, folder, run_name(folder))
         history = History(folder / "history.csv", trackers)
         validator = Validator(
             settings,
@@ -129,6 +129,12 @@ def train_part(
         max_bad_in_row=settings.max_bad_steps,
         video_ids=plan.videos.video_ids.tolist(),
     )
+
+
+def run_name(folder: Path) -> str:
+    """How trackers call the run: `results/sample/streams/frame16` is `sample/frame16`."""
+    challenge = folder.parent.parent.name
+    return f"{challenge}/{folder.name}" if folder.parent.name == "streams" else folder.name
 
 
 def alone_in(folder: Path, ranks: Ranks) -> contextlib.AbstractContextManager[None]:

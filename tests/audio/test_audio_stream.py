@@ -214,3 +214,12 @@ def test_the_envelope_keeps_every_peak():
     low, high = envelope(samples, 100)
     assert len(low) == 100 and high.max() == 1.0 and low.min() == -1.0
     assert high.argmax() == 12 and low.argmin() == 56
+
+
+@pytest.mark.gpu
+def test_training_segments_are_changed_on_a_gpu_as_on_the_processor():
+    batch = Batch(torch.randn(6, 1, 128, 50), torch.arange(6), torch.arange(6), torch.arange(6) + 9)
+    transform = sound_transform(num_classes=6, mixup=0.4, max_gain=0.5)
+    here, there = (transform(batch, torch.device(name)) for name in ("cpu", "cuda"))
+    for a, b in zip(here, there, strict=True):
+        torch.testing.assert_close(a, b.cpu())

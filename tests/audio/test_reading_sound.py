@@ -167,3 +167,21 @@ def test_a_file_that_is_not_media_is_named(tmp_path):
 def test_a_file_without_end_is_named(make):
     with pytest.raises(AudioError, match=r"a\.wav: more than 0\.0001 hours of sound"):
         probe_sound(make("a.wav", tone(2.0)), max_hours=0.0001)
+
+
+@pytest.mark.parametrize("name, codec", [("a.mp4", "aac"), ("a.mkv", "flac"), ("a.ts", "aac")])
+def test_files_damaged_at_random_never_end_in_anything_but_facts_or_a_named_error(make, name, codec):
+    path = make(name, tone(1.0), codec=codec, pictures=BLACK)
+    whole = path.read_bytes()
+    generator = np.random.default_rng(5)
+    for i in range(25):
+        content = bytearray(whole)
+        for place in generator.integers(0, len(whole), 10):
+            content[place] = int(generator.integers(256))
+        path.write_bytes(content if i % 2 else content[: int(generator.integers(len(whole)))])
+        try:
+            facts = probe_sound(path, max_hours=0.05)
+        except AudioError as error:
+            assert str(error).startswith(str(path))
+        else:
+            assert 0 <= facts.duration_sec < 180 and facts.peak < np.inf

@@ -8,6 +8,10 @@ def double(x):
     return 2 * x
 
 
+def hang(*args):
+    misbehave("hang")
+
+
 def misbehave(how):
     if how == "hang":
         while True:

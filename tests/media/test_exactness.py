@@ -4,21 +4,22 @@
 backend, a star where probing allows it. Without a star decord and seeking may be wrong; they are not used.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from barcodes import number_of
 from containers import CONTAINERS, FIRST_NUMBER, NUM_FRAMES, ROTATION
 
 from lgdnet.video import iterate_frames, probe, read_frames
-from lgdnet.video.decord_reader import is_installed
+from lgdnet.video.decord_reader import is_installed, read_with_decord
+from lgdnet.watchdog import Failure, Worker
 
 FAST = (
     "H.264, B-frames, mp4",
-    "H.264, open groups, mp4",
     "MPEG-4, B-frames, avi",
     "stream-copy trim, edit list, mp4",
     "H.264, variable rate, mp4",
-    "VP9, 97x131, webm",
 )
 NUM_CLIPS = 16
 
@@ -44,6 +45,8 @@ def share_exact(path, name, backend):
     """Share of random clips whose every frame is the one asked for."""
     exact = 0
     for indices in clips():
+        if backend == "decord" and isinstance(read_with_decord(path, indices, short_side=None), Failure):
+            continue  # `read_frames` would go on with PyAV
         try:
             exact += numbers(read_frames(path, indices, backend=backend), name) == indices.tolist()
         except ValueError:
@@ -81,7 +84,9 @@ def test_a_decord_that_hangs_is_killed_and_pyav_takes_over(tmp_path, monkeypatch
 
     filename, make = CONTAINERS["H.264, B-frames, mp4"]
     path = make(tmp_path / filename)
-    monkeypatch.setattr(decord_reader, "TIME_LIMIT_SEC", 0.0)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(decord_reader, "TIME_LIMIT_SEC", 0.3)
+    monkeypatch.setattr(decord_reader, "reader", lambda: (Worker("targets:hang"), 0))
     frames = read_frames(path, [5, 7], backend="decord")
     assert [number_of(frame) for frame in frames] == [5, 7]
     assert "decord failed (no answer within the time limit); read with PyAV" in capsys.readouterr().err

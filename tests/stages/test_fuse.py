@@ -161,6 +161,34 @@ def test_a_fusion_without_its_score_file_or_labels_is_an_error(folder):
     assert len(run(folder, Fusion("x", ("frame", "flow")))) == N  # equal weights need no labels
 
 
+def test_fewer_videos_than_folds_is_an_error(folder):
+    with pytest.raises(
+        ScoresError, match=r"validation.csv: 300 videos cannot be dealt into 301 folds; lower num_folds"
+    ):
+        run(folder, num_folds=301)
+
+
+def test_a_network_that_is_there_twice_is_counted_once(folder):
+    def save(name, digests, parameters):
+        provenance = {"inputs": json.dumps({"checkpoints": digests})}
+        write_scores(
+            folder / f"{name}.h5",
+            IDS,
+            STREAMS["flow"],
+            CLASSES,
+            provenance=provenance,
+            cost={"parameters": parameters},
+        )
+        return read_scores(folder / f"{name}.h5")
+
+    pooled, tcp, other = save("pooled", "a", 10), save("tcp", "a", 12), save("other", "b", 100)
+    joint = save("joint", "a,b", 115)
+    assert fuse.total_cost([pooled, tcp, other]) == {"parameters": 112}
+    assert fuse.total_cost([joint, pooled, other]) == {"parameters": 110}
+    assert fuse.total_cost([joint, other]) == {"parameters": 215}
+    assert fuse.total_cost([pooled, read_scores(folder / "frame.h5")]) == {"parameters": 20}
+
+
 def test_a_fusion_is_read_from_json(folder):
     text = json.dumps(
         {"name": "a", "members": ["x", {"name": "b", "members": ["y"], "method": "stack"}], "weights": [1, 2]}

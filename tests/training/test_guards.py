@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from lgdnet.checkpoint import Checkpoints
 from lgdnet.loader.batches import load
 from lgdnet.watch import TrainingError
 
@@ -65,6 +66,30 @@ def test_out_of_memory_says_what_was_measured_and_what_to_lower(tmp_path):
     expected = r"out of memory on cpu with 4 clips of \(3, 2, 6, 6\).*Tried to allocate 20.00 GiB.*train.accumulate \(now 2"
     with pytest.raises(TrainingError, match=expected):
         toy_train(tmp_path, model=GreedyNet(), accumulate=2)
+
+
+def steep_loss(logits, target):
+    """Its gradient, times the first loss scale, is more than fp16 holds."""
+    return 3000 * torch.nn.functional.cross_entropy(logits, target)
+
+
+def test_overflow_while_the_fp16_scale_is_found_is_no_bad_step(tmp_path):
+    toy_train(tmp_path, loss=steep_loss, precision="fp16", num_steps=12, max_bad_in_row=1, peak=1e-5)
+    assert not (tmp_path / "bad_steps.csv").exists()
+    _, state = Checkpoints(tmp_path / "checkpoints", identity="toy").latest()
+    assert state["scaler"]["scale"] < 65536  # it did overflow
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("host"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
+)
+def test_out_of_host_memory_is_explained_too(tmp_path, error):
+    class Greedy(ToyNet):
+        def forward(self, clip):
+            raise error
+
+    with pytest.raises(TrainingError, match=r"out of memory on cpu with 8 clips"):
+        toy_train(tmp_path, model=Greedy())
 
 
 class ClipsOfAWorker(Dataset):

@@ -14,7 +14,9 @@ def read_settings():
     """The checked settings, or the fault in plain words instead of a traceback."""
     source = ", ".join(str(path) for path in workflow.configfiles) or "--config"
     try:
-        return lgdnet.settings.challenge_of(config, source=source)
+        challenge = lgdnet.settings.challenge_of(config, source=source)
+        lgdnet.settings.check_annotations(challenge, source=source)
+        return challenge
     except lgdnet.errors.InputError as error:
         print(error, file=sys.stderr)
         sys.exit(1)

@@ -8,7 +8,7 @@ rule probe:
         results("logs/probe/{shard}.log"),
     threads: 2
     params:
-        dataset=dataset_settings(),
+        dataset=lambda wildcards: dataset_settings(),  # a path may hold {fold}, which is no wildcard
         settings=lgdnet.settings.changed(CHALLENGE.manifest),
         data_root=CHALLENGE.data_root,
         num_shards=CHALLENGE.manifest.jobs,
@@ -33,7 +33,7 @@ rule manifest:
         results("benchmarks/manifest.tsv")
     threads: 2
     params:
-        dataset=dataset_settings(),
+        dataset=lambda wildcards: dataset_settings(),  # a path may hold {fold}, which is no wildcard
         settings=lgdnet.settings.changed(CHALLENGE.manifest),
         data_root=CHALLENGE.data_root,
         out=results("manifest"),
