@@ -77,7 +77,8 @@ def against_naive(name: str, shape: tuple[int, ...], arguments: argparse.Namespa
         torch.randn(shape),
     )
     print(f"\n{name}, {'x'.join(map(str, shape))}, {count_gflops(ours, shape):.1f} GFLOPs (multiply-adds)\n")
-    print("| pass | form | ms | naive / this | peak MiB |\n| --- | --- | ---: | ---: | ---: |")
+    print("| pass | form | ms | naive / this | of the core's rate | peak MiB |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
     forward = {"naive": naive.eval(), "ours": ours.eval(), "ours, fused": fused(ours)}
     if arguments.compiled:
         forward["ours, compiled"] = compiled(ours)
@@ -105,11 +106,27 @@ def report(
             run()
             times[form].append(time.perf_counter() - begin)
     median = {form: statistics.median(values[1:]) for form, values in times.items()}
+    passes = 1 if what == "forward" else 3  # the backward pass multiplies twice as much
+    work = 2e9 * passes * count_gflops(build_model(name, in_channels=3, num_classes=NUM_CLASSES), shape)
+    ceiling = matrix_rate()
     for form, value in median.items():
         memory = "" if form == "ours, compiled" else f"{peak(name, form, what, shape, arguments.threads):.0f}"
+        share = 100 * work / value / ceiling
         print(
-            f"| {what} | {form} | {1e3 * value:.0f} | {median['naive'] / value:.2f} | {memory} |", flush=True
+            f"| {what} | {form} | {1e3 * value:.0f} | {median['naive'] / value:.2f} | {share:.0f} % | {memory} |",
+            flush=True,
         )
+
+
+def matrix_rate() -> float:
+    """Operations per second of a large float32 matrix product with these threads: no form can be faster."""
+    one, other = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    times = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        one @ other
+        times.append(time.perf_counter() - begin)
+    return 2 * 2048**3 / min(times)
 
 
 def logits(model: nn.Module, clip: Tensor) -> Tensor:
