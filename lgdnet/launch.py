@@ -65,14 +65,13 @@ def first_host(nodes: str) -> str:
 
 def torchrun(arguments: Sequence[str]) -> int:
     """Run torchrun in this process; its exit code, 75 if a process ended with that or a signal asked to stop."""
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", SIGNALS_PASSED_ON)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import main as run
 
     try:
-        run(list(arguments))
+        run([f"--signals-to-handle={SIGNALS_PASSED_ON}", *arguments])
     except SignalException:  # all processes were told, and waited for
         return EXIT_RETRY
     except ChildFailedError as error:

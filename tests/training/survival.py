@@ -79,7 +79,9 @@ def newest_step(folder: Path) -> int:
     return int(names[-1][5:13]) if names else 0
 
 
-def disturb(folder: Path, processes: int, settings: dict[str, float], chance: random.Random) -> Kill | None:
+def disturb(
+    folder: Path, processes: int, settings: dict[str, float], chance: random.Random, which: signal.Signals
+) -> Kill | None:
     """Start the run, send it a signal at a random moment, wait for its end; None when it was finished before."""
     process = start(folder, processes, settings)
     assert process.stdout
@@ -87,7 +89,7 @@ def disturb(folder: Path, processes: int, settings: dict[str, float], chance: ra
     if not all(ready):
         process.wait()
         return None
-    which, writing = chance.choice(SIGNALS), chance.random() < 0.5
+    writing = chance.random() < 0.5
     # Under torchrun SIGKILL hits one worker, as the kernel's memory killer would; the other signals hit all.
     target = int(chance.choice(ready)[1]) if which == signal.SIGKILL else process.pid
     time.sleep(chance.uniform(0.0, 1.0))
@@ -124,7 +126,7 @@ def survive(
     run_to_the_end(calm, processes, settings)
     chance, done = random.Random(seed), []
     while len(done) < kills:
-        kill = disturb(rough, processes, settings, chance)
+        kill = disturb(rough, processes, settings, chance, SIGNALS[len(done) % len(SIGNALS)])
         assert kill is not None, f"the run ended after {len(done)} kills; give it more steps"
         print(kill, flush=True)
         done.append(kill)
