@@ -1,0 +1,36 @@
+"""What the commands share: the table they stand in, and options with one meaning everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="lgdnet",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Action recognition challenges, stage by stage. The workflow calls these; each also works by hand.",
+)
+
+FeatureFiles = Annotated[
+    list[Path], typer.Argument(help="Feature files of all shards, of one or more dumps.")
+]
+Out = Annotated[Path, typer.Option(help="File to write; it appears only when it is whole.")]
+SettingsJson = Annotated[
+    str, typer.Option("--settings", help="JSON of the settings that differ from their defaults.")
+]
+ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
+VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
+Stored = Annotated[
+    list[Path], typer.Option(help="File of the flow or audio stage; once for each shard. For such streams.")
+]
+Threads = Annotated[int, typer.Option(min=1, help="CPU cores to use.")]
+Shard = Annotated[int, typer.Option(min=0, help="Which part of the manifest, from 0.")]
+NumShards = Annotated[int, typer.Option(min=1, help="Into how many parts it is cut.")]
+
+
+def wrote(path: Path) -> None:
+    """What a stage made, for the person who typed it."""
+    print(f"wrote {path}")
