@@ -89,11 +89,17 @@ def predict(
     network: nn.Module, source: FeatureSource, *, batch_size: int, device: torch.device | str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Scores of every video that the source has, the mean over its crops: (n,) manifest rows, (n, K)."""
-    rows, scores = [], []
-    for of_batch, features in source.batches(batch_size):
+    scores: np.ndarray | None = (
+        None  # filled in place: small results kept between large batches fragment memory
+    )
+    done = 0
+    for _, features in source.batches(batch_size):
         n, crops = features.shape[:2]
         clips = torch.from_numpy(features).flatten(0, 1).to(device)  # (n crops, T, D + S)
         of_crops = network(clips).softmax(dim=1).unflatten(0, (n, crops))  # (n, crops, K)
-        rows.append(of_batch)
-        scores.append(of_crops.mean(dim=1).float().cpu().numpy())
-    return np.concatenate(rows), np.concatenate(scores)
+        if scores is None:
+            scores = np.zeros((len(source), of_crops.shape[2]), np.float32)
+        scores[done : done + n] = of_crops.mean(dim=1).float().cpu().numpy()
+        done += n
+    assert scores is not None, "a source without videos"
+    return source.usable, scores
