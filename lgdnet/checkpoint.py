@@ -28,6 +28,7 @@ from lgdnet.artefact import atomic, code_version
 from lgdnet.errors import InputError
 from lgdnet.log import warn
 
+METADATA_KEY = "lgdnet"
 MODEL_FORMAT = "lgdnet-model-1"
 TRAINING_FORMAT = "lgdnet-training-1"
 NUM_KEPT = 2
@@ -157,7 +158,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     sealed = {**metadata, "digest": tensors_digest(apart, metadata)}
     try:
         with atomic(path) as tmp:
-            save_file(apart, tmp, metadata=sealed)
+            # One entry: safetensors writes several in random order, and the same run must give the same bytes.
+            save_file(apart, tmp, metadata={METADATA_KEY: json.dumps(sealed, sort_keys=True)})
     except (SafetensorError, OSError) as error:
         if "No space left" not in str(error) and "quota" not in str(error).lower():
             raise
@@ -172,7 +174,7 @@ def read_tensors(path: Path, *, expected_format: str) -> tuple[dict[str, Tensor]
         raise CheckpointError(f"{path}: no such file.")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged ({error}).") from None

@@ -1,5 +1,7 @@
 import fcntl
 import multiprocessing
+import subprocess
+import sys
 from collections import OrderedDict
 
 import pytest
@@ -139,3 +141,18 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capfd):
     with only_one(tmp_path):
         pass
     assert "this file system has no locks" in capfd.readouterr().err
+
+
+def test_the_same_weights_and_texts_give_the_same_bytes(tmp_path):
+    """In processes of their own: the order of a hash map is drawn anew in each."""
+    code = """
+import sys, torch
+from pathlib import Path
+from lgdnet.checkpoint import write_model
+about = {name: name.upper() for name in "abcdefgh"}
+write_model(Path(sys.argv[1]), {"w": torch.arange(4.0), "b": torch.ones(2)}, about)
+"""
+    paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
+    for path in paths:
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+    assert len({path.read_bytes() for path in paths}) == 1
