@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,6 +80,12 @@ def newest_step(folder: Path) -> int:
     return int(names[-1][5:13]) if names else 0
 
 
+def wait_until(true: Callable[[], bool], timeout_sec: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout_sec
+    while not true() and time.monotonic() < deadline:
+        pass
+
+
 def disturb(
     folder: Path, processes: int, settings: dict[str, float], chance: random.Random, which: signal.Signals
 ) -> Kill | None:
@@ -92,16 +99,13 @@ def disturb(
     writing = chance.random() < 0.5
     # Under torchrun SIGKILL hits one worker, as the kernel's memory killer would; the other signals hit all.
     target = int(chance.choice(ready)[1]) if which == signal.SIGKILL else process.pid
-    time.sleep(chance.uniform(0.0, 1.0))
+    # By progress, not by the clock: a slow machine must be hit as often as a fast one, and the end not reached.
+    goal = int(ready[0][2]) + chance.randrange(0, 3 * int(settings["save_every_steps"]))
+    wait_until(lambda: newest_step(folder) >= goal or process.poll() is not None)
     if writing:
-        deadline = time.monotonic() + 20
-        while (
-            not list((folder / "checkpoints").glob("*.tmp"))
-            and process.poll() is None
-            and time.monotonic() < deadline
-        ):
-            pass
-        time.sleep(chance.uniform(0.0, 0.004))
+        wait_until(lambda: bool(list((folder / "checkpoints").glob("*.tmp"))) or process.poll() is not None)
+    else:
+        time.sleep(chance.uniform(0.0, 0.05))
     if process.poll() is not None:
         return None
     writing = bool(list((folder / "checkpoints").glob("*.tmp")))
