@@ -76,6 +76,21 @@ def test_the_evaluated_split_must_have_annotations():
     assert message == "config.yaml: evaluate: split: 'test' has no entry under dataset: annotations"
 
 
+def test_an_unknown_backbone_names_its_nearest_neighbour():
+    message = fault(values(frame16={"backbone": "lgd-p3d-resnet19"}))
+    assert (
+        "streams.frame16: backbone: no network is called 'lgd-p3d-resnet19'; did you mean 'lgd-p3d-resnet1"
+        in message
+    )
+
+
+def test_the_names_of_the_backbones_are_those_of_the_models():
+    from lgdnet.models import MODELS
+    from lgdnet.settings.backbones import BACKBONES
+
+    assert sorted(BACKBONES) == sorted(MODELS)
+
+
 def test_a_stream_name_that_cannot_be_a_file_name_is_refused():
     assert "streams" in fault(values(**{"../up": {}}))
 

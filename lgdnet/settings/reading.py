@@ -59,7 +59,10 @@ def challenge_of(values: Any, *, source: str) -> Challenge:
 
 def check_annotations(challenge: Challenge, *, source: str) -> None:
     """SettingsError for an annotation file or class list that is not there, before anything is planned."""
-    named = {f"annotations: {split}": path for split, path in challenge.dataset.annotations.items()}
+    named: dict[str, Path] = {}
+    for split, path in challenge.dataset.annotations.items():
+        if path not in named.values():  # one list may serve several splits
+            named[f"annotations: {split}"] = path
     if challenge.dataset.classes is not None:
         named["classes"] = challenge.dataset.classes
     lines = [

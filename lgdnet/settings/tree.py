@@ -3,8 +3,16 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
+from lgdnet.settings.backbones import BACKBONES
 from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
 from lgdnet.settings.ensemble import (
     Aggregation,
@@ -260,6 +268,14 @@ class StreamSettings(Settings):
                 f"train: lengths: the last one is {lengths[-1].clip_length}, but clip_length is {self.clip_length}"
             )
         return self
+
+    @field_validator("backbone")
+    @classmethod
+    def backbone_exists(cls, name: str) -> str:
+        """A name of the table of networks."""
+        if name not in BACKBONES:
+            raise ValueError(f"no network is called {name!r}{nearest(name, BACKBONES)}")
+        return name
 
 
 class Challenge(Settings):

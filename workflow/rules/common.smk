@@ -130,6 +130,51 @@ def row_words(rows):
     return json.dumps([row.words() for row in rows])
 
 
+# Ways to turn clips into a video that are fitted to the features of the training split.
+LEARNED = ("tcp", "attention_pool", "linear")
+
+
+def learned_aggregations():
+    """Stream and aggregation, for those that are fitted."""
+    return [
+        (name, way)
+        for name, stream in CHALLENGE.streams.items()
+        for way in stream.aggregate
+        if way in LEARNED
+    ]
+
+
+def training_features():
+    """Features of the training split, of the streams from which something is learned."""
+    streams = {name for name, _ in learned_aggregations()}
+    streams |= {name for joint in CHALLENGE.joint.values() for name in joint.streams}
+    return [path for stream in CHALLENGE.streams if stream in streams for path in dumped(stream, "train")]
+
+
+def fitted_models():
+    """Networks that were fitted to features."""
+    of_streams = [results(f"streams/{name}/{way}/model.safetensors") for name, way in learned_aggregations()]
+    return of_streams + [results(f"joint/{name}/model.safetensors") for name in CHALLENGE.joint]
+
+
+def fusion_files():
+    return [
+        results(f"fusions/{name}/{file}")
+        for name in CHALLENGE.fusions
+        for file in ("weights.csv", "study.csv")
+    ]
+
+
+def submitted_scores():
+    """Test scores of the row that is handed in, and of what it is fused from."""
+    if "test" not in CHALLENGE.dataset.annotations:
+        return []
+    row = lgdnet.settings.submitted_row(CHALLENGE)
+    fusion = row.name.removeprefix("fusions/")
+    leaves = lgdnet.settings.fusion_leaves(CHALLENGE, fusion) if fusion in CHALLENGE.fusions else []
+    return [results(f"{row.name}/test.h5"), *(score_file(leaf, "test") for leaf in leaves)]
+
+
 def tables():
     """What a finished challenge has beside its leaderboard."""
     names = ["streams.csv"] + ["fusions.csv"] * bool(CHALLENGE.fusions)

@@ -1,7 +1,5 @@
 # Everything after the networks: minutes on a CPU, from dumped features.
 
-LEARNED = ("tcp", "attention_pool", "linear")
-
 
 def way_settings(wildcards):
     return lgdnet.settings.changed(CHALLENGE.streams[wildcards.stream].aggregation, lgdnet.settings.FIT_KEYS)

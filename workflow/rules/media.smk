@@ -31,6 +31,7 @@ rule manifest:
         results("logs/manifest.log"),
     benchmark:
         results("benchmarks/manifest.tsv")
+    retries: 0  # a fault in a list does not go away by itself
     threads: 2
     params:
         dataset=lambda wildcards: dataset_settings(),  # a path may hold {fold}, which is no wildcard
