@@ -23,7 +23,7 @@ def fit_aggregator(
     Files of one folder are shards of one dump; dumps of one checkpoint are draws of one stream.
 
     Example: lgdnet fit-aggregator results/sample/streams/frame16/features/train/*.h5 --manifest
-    results/sample/manifest/train.csv --out tcp.safetensors --settings '{"width": 64}'
+    results/sample/manifest/train.csv --out try/tcp.safetensors --settings '{"width": 64}'
     """
     from lgdnet.models.aggregators import AGGREGATORS
     from lgdnet.settings import AggregationSettings, JointSettings, parse
@@ -56,7 +56,7 @@ def aggregate(
     """Turn the views of each video into one score.
 
     Example: lgdnet aggregate results/sample/streams/frame16/features/validation/*.h5 --manifest
-    results/sample/manifest/validation.csv --out scores.h5
+    results/sample/manifest/validation.csv --out try/scores.h5
     """
     from lgdnet.models.aggregators import AGGREGATORS
     from lgdnet.stages import aggregate as stage
@@ -116,8 +116,10 @@ def fuse(
 ) -> None:
     """Fuse score files by video id; searched weights are cross-fitted on a labelled split.
 
-    Example: lgdnet fuse frame.h5 flow.h5 --manifest validation.csv --out fused.h5 --fusion '{"name": "both",
-    "members": ["frame", "flow"], "method": "convex"}' --weights-out weights.csv
+    Example: lgdnet fuse results/sample/streams/frame16/tcp/validation.h5
+    results/sample/streams/flow16/tcp/validation.h5 --manifest results/sample/manifest/validation.csv --out
+    try/fused.h5 --fusion '{"name": "both", "members": ["frame", "flow"], "method": "convex"}' --weights-out
+    try/weights.csv
     """
     from lgdnet.fusion import Fusion
     from lgdnet.stages import fuse as stage
@@ -159,7 +161,8 @@ def evaluate(
 ) -> None:
     """Judge score files on a labelled split and write the leaderboard.
 
-    Example: lgdnet evaluate scores.h5 --manifest results/sample/manifest/validation.csv --out leaderboard.csv
+    Example: lgdnet evaluate results/sample/streams/frame16/tcp/validation.h5 --manifest
+    results/sample/manifest/validation.csv --out try/leaderboard.csv
     --rows '[{"name": "frame16", "input": "Frame"}]'
     """
     from lgdnet.leaderboard import rows_from_json
@@ -188,8 +191,8 @@ def submission(
 ) -> None:
     """Write submission.json, checked video by video.
 
-    Example: lgdnet submission results/sample/fusions/all/test.h5 --manifest results/sample/manifest/test.csv
-    --out submission.json
+    Example: lgdnet submission results/sample/fusions/ensemble/test.h5 --manifest
+    results/sample/manifest/test.csv --out try/submission.json
     """
     from lgdnet.stages import submission as stage
 

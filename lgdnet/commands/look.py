@@ -32,7 +32,7 @@ def curves(
 ) -> None:
     """Draw loss, accuracy and learning rate of a training run.
 
-    Example: lgdnet curves results/sample/streams/frame16/history.csv --out curves.png
+    Example: lgdnet curves results/sample/streams/frame16/history.csv --out try/curves.png
     """
     from lgdnet.stages import curves as stage
 
@@ -48,7 +48,8 @@ def compare(
 ) -> None:
     """Say which of two score files is better on the same videos, and whether it could be chance.
 
-    Example: lgdnet compare tcp.h5 average_pool.h5 --manifest results/sample/manifest/validation.csv
+    Example: lgdnet compare results/sample/streams/frame16/tcp/validation.h5
+    results/sample/streams/frame16/average_pool/validation.h5 --manifest results/sample/manifest/validation.csv
     """
     from lgdnet.stages import compare as stage
 
@@ -83,7 +84,8 @@ def show_flow(
 ) -> None:
     """Draw the flow of a video: a PNG strip, and an mp4 with the frames beside their flow.
 
-    Example: lgdnet show-flow data/sample/videos/train/*000000*.mp4 --bound 4 --out pictures
+    Example: lgdnet show-flow data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4 --bound 4
+    --out try
     """
     from lgdnet.stages import show_flow as stage
 
@@ -104,7 +106,8 @@ def show_audio(
 ) -> None:
     """Draw the sound of a video: waveform, log-mel frames, and the segments that an audio stream hears.
 
-    Example: lgdnet show-audio data/sample/videos/train/*000000*.mp4 --segment-sec 1.28 --out pictures
+    Example: lgdnet show-audio data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4
+    --segment-sec 1.28 --out try
     """
     from lgdnet.stages import show_audio as stage
 
@@ -144,7 +147,7 @@ def export(
 ) -> None:
     """Write a trained network for other runtimes, checked against this one.
 
-    Example: lgdnet export --model results/sample/streams/frame16/model.safetensors --out frame16.onnx
+    Example: lgdnet export --model results/sample/streams/frame16/model.safetensors --out try/frame16.onnx
     """
     from lgdnet.stages import export as stage
 

@@ -34,7 +34,7 @@ def manifest(
     """Read the annotations and check every video once; list the broken ones with the reason.
 
     Example: lgdnet manifest --dataset '{"format": "kinetics-csv", "annotations": {"train":
-    "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --out results/sample/manifest
+    "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --out try/manifest
     """
     from lgdnet.settings import DatasetSettings, ManifestSettings, parse
     from lgdnet.stages import manifest as stage
@@ -63,7 +63,7 @@ def probe(
     """Check one part of the videos, for `manifest` to put together. Run it again after an interruption: it goes on.
 
     Example: lgdnet probe --dataset '{"format": "kinetics-csv", "annotations": {"train":
-    "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --shard 0 --num-shards 8 --out 0000.jsonl
+    "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --shard 0 --num-shards 8 --out try/0000.jsonl
     """
     from lgdnet.settings import DatasetSettings, ManifestSettings, parse
     from lgdnet.stages import manifest as stage
@@ -95,7 +95,7 @@ def media(
     """Transcode videos for quick random access. Run it again after an interruption: it goes on.
 
     Example: lgdnet media --manifest results/sample/manifest/train.csv --video-root data/sample/videos
-    --settings '{"short_side": 128}' --threads 2 --out results/sample/media/train/0000.csv
+    --settings '{"short_side": 128}' --threads 2 --out try/media/train/0000.csv
     """
     from lgdnet.settings import MediaSettings, parse
     from lgdnet.stages import media as stage
@@ -120,8 +120,8 @@ def media_manifest(
 ) -> None:
     """Join the shards of the media stage to the manifest of the transcoded videos.
 
-    Example: lgdnet media-manifest results/sample/media/train/*.csv --manifest results/sample/manifest/train.csv
-    --out results/sample/media/train.csv
+    Example: lgdnet media-manifest try/media/train/*.csv --manifest results/sample/manifest/train.csv
+    --out try/media/train.csv
     """
     from lgdnet.stages import media as stage
 
@@ -141,7 +141,7 @@ def cache(
     """Decode videos once and keep their frames as JPEG, for small clusters and slow disks.
 
     Example: lgdnet cache --manifest results/sample/manifest/train.csv --video-root data/sample/videos
-    --settings '{"short_side": 64}' --out results/sample/cache/train/0000.h5
+    --settings '{"short_side": 64}' --out try/cache/train/0000.h5
     """
     from lgdnet.settings import CacheSettings, parse
     from lgdnet.stages import cache as stage
@@ -164,7 +164,7 @@ def flow(
     """Compute optical flow, decoding each video once. Run it again after an interruption: it goes on.
 
     Example: lgdnet flow --manifest results/sample/manifest/train.csv --video-root data/sample/videos
-    --settings '{"short_side": 64, "bound": 8}' --threads 2 --out results/sample/flow/train/0000.h5
+    --settings '{"short_side": 64, "bound": 8}' --threads 2 --out try/flow/train/0000.h5
     """
     from lgdnet.settings import FlowSettings, parse
     from lgdnet.stages import flow as stage
@@ -195,7 +195,7 @@ def audio(
     """Write the log-mel frames of every video's sound to HDF5; no sound and silence are recorded.
 
     Example: lgdnet audio --manifest results/sample/manifest/train.csv --video-root data/sample/videos
-    --out results/sample/audio/train/0000.h5
+    --out try/audio/train/0000.h5
     """
     from lgdnet.settings import AudioSettings, parse
     from lgdnet.stages import audio as stage
@@ -221,7 +221,7 @@ def convert(
     """Write the manifests as MMAction2 lists, or as the official ActivityNet ground truth.
 
     Example: lgdnet convert results/sample/manifest/validation.csv --classes
-    results/sample/manifest/classes.txt --to activitynet --out converted
+    results/sample/manifest/classes.txt --to activitynet --out try/converted
     """
     from lgdnet.stages import convert as stage
 

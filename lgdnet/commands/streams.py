@@ -60,7 +60,7 @@ def train(
     Example: lgdnet train --manifest results/sample/manifest/train.csv --validation
     results/sample/manifest/validation.csv --classes results/sample/manifest/classes.txt --video-root
     data/sample/videos --settings '{"backbone": "lgd-p3d-resnet18", "width": 16, "short_side": 64,
-    "crop": 56}' --out results/sample/streams/frame16/model.safetensors
+    "crop": 56, "train": {"epochs": 1, "batch_size": 16}}' --out try/frame16/model.safetensors
     """
     from lgdnet.settings import FlowSettings, StreamSettings, parse
     from lgdnet.stages import train as stage
@@ -98,7 +98,7 @@ def dump(
     """Write features and logits of every view of every video to HDF5.
 
     Example: lgdnet dump --model results/sample/streams/frame16/model.safetensors --manifest
-    results/sample/manifest/validation.csv --video-root data/sample/videos --out features.h5
+    results/sample/manifest/validation.csv --video-root data/sample/videos --out try/features.h5
     """
     from lgdnet.settings import DumpSettings, parse
     from lgdnet.stages import dump as stage

@@ -1,5 +1,6 @@
 """What every annotation reader gives back, and the checks they share."""
 
+import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def only_split(annotations: Annotations, table: pd.DataFrame) -> pd.DataFrame:
     split = annotations.split
     known = {annotations.split_name.lower()} if annotations.split_name else SPLIT_NAMES.get(split, {split})
     names = table["split"].str.strip().str.lower()
+    if not annotations.split_name:
+        check_spelling(annotations.path, table, names, known)
     chosen = table[names.isin(known)]
     if chosen.empty:
         found = ", ".join(sorted(set(names))[:6])
@@ -103,6 +106,19 @@ def only_split(annotations: Annotations, table: pd.DataFrame) -> pd.DataFrame:
             "Say in dataset.splits what the file calls it, or correct dataset.annotations."
         )
     return chosen
+
+
+def check_spelling(path: Path, table: pd.DataFrame, names: pd.Series, known: set[str]) -> None:
+    """AnnotationError for a row whose split is nearly one of `known`: it would be left out of all splits."""
+    ours = set().union(*SPLIT_NAMES.values())
+    for name in sorted(set(names) - ours):
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+        if near:
+            row = table.loc[names == name, "row"].iloc[0]
+            raise AnnotationError(
+                f"{path}: row {row}: split {name!r} is unknown; did you mean {near[0]!r}? Correct the row, or say "
+                "in dataset.splits what the file calls its splits."
+            )
 
 
 def lines_of(path: Path) -> pd.DataFrame:

@@ -363,8 +363,11 @@ def check_health(table: pd.DataFrame, *, max_rejected: float, out_dir: Path) -> 
             warn(f"{split}: {len(rejected)} of {len(part)} videos rejected: {summary(rejected)}")
         if len(rejected) == len(part) or len(rejected) > max_rejected * len(part):
             first = rejected.iloc[0]
+            # Under a name of its own: Snakemake deletes the declared outputs of a job that fails.
+            kept = out_dir / "too-many-rejected.csv"
+            write_rejected(kept, rejected)
             raise InputError(
-                f"{out_dir / 'rejected.csv'}: {len(rejected)} of {len(part)} videos of split {split!r} "
+                f"{kept}: {len(rejected)} of {len(part)} videos of split {split!r} "
                 "cannot be used "
                 f"({summary(rejected)}), first {first['video_id']!r}: {first['reason']}. "
                 "Correct dataset.video_root or the files, or raise manifest.max_rejected."
