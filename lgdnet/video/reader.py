@@ -110,6 +110,9 @@ def decoded(
         except (av.FFmpegError, OSError) as error:
             damage.demuxer = message_of(error)
             packet = None
+        except IndexError:  # a track that the header did not announce begins; PyAV does not know it
+            packets = container.demux(stream)
+            continue
         damage.packets += packet is not None and bool(packet.is_corrupt)
         try:
             frames = stream.codec_context.decode(packet) if packet is None else packet.decode()
@@ -295,7 +298,7 @@ def read_run(
                     found[index] = convert(frame)
                 if index >= last:
                     return found
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, IndexError):  # IndexError: as in `decoded`
         return found
     finally:
         codec.skip_frame = "DEFAULT"
