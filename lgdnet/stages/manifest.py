@@ -31,6 +31,8 @@ from lgdnet.video.probe import VERDICTS, Probe
 from lgdnet.watchdog import Failure, killable_map
 
 PROBE_MEMORY_GIB = 8.0  # address space of a probing process; a decompression bomb ends as an error
+# How the reason begins where reading raised what no damage is known to raise.
+UNEXPECTED = "reading it ends in an error that is not expected"
 # Who looks at a file, in a process of its own.
 PROBERS = {"video": "lgdnet.video.probe:probe_as_dict", "sound": "lgdnet.audio.probing:probe_as_dict"}
 
@@ -257,6 +259,8 @@ def probe_all(
             outcomes, what="probe", total=len(paths), done=len(paths) - len(todo), unit="videos"
         ):
             found = verdict_of(outcome, timeout_sec)
+            if found["reason"].startswith(UNEXPECTED):
+                warn(f"{video_root}/{paths[todo[position]]}: {found['reason']}; called undecodable")
             values = tuple(found[c] for c in columns)
             key = keys[todo[position]]
             done[key] = values
@@ -302,7 +306,8 @@ def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
     if not isinstance(outcome, Failure):
         return {**Probe("").__dict__, **outcome}
     if outcome.kind == "error" and not outcome.message.startswith("MemoryError"):
-        raise RuntimeError(f"a fault in the probe itself: {outcome.message}")
+        message = " ".join(outcome.message.split())
+        return {**Probe("undecodable", f"{UNEXPECTED} ({message})").__dict__}
     reason = {
         "timeout": f"the decoder did not finish within {timeout_sec:g} s",
         "crash": f"the decoder crashed ({outcome.message})",
