@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from pathlib import Path
 
 
 def double(x):
@@ -28,7 +29,7 @@ def misbehave(how):
 
 def probe_by_name(path, options):
     """A probe that does what the file is called: sleep, spin without giving up the interpreter, raise, or well."""
-    name = os.path.basename(path)
+    name = Path(path).name
     if name == "sleep.mp4":
         time.sleep(1000)
     if name == "spin.mp4":
