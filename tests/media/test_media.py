@@ -15,6 +15,7 @@ from lgdnet.settings import MediaSettings
 from lgdnet.stages import media as stage
 from lgdnet.video import VideoError, iterate_frames, probe, read_frames
 from lgdnet.video.transcode import Recipe, transcode
+from lgdnet.watchdog import Failure
 
 
 def numbers(path, first=0):
@@ -206,6 +207,30 @@ def test_a_video_that_takes_too_long_is_an_error(challenge):
         InputError, match=r"v0\.mp4: cannot be transcoded \(no answer within the time limit\)"
     ):
         run(challenge, 0, timeout_sec=0.001)
+
+
+def test_a_file_that_fails_is_named_in_one_line_after_the_others_are_made(challenge, capsys):
+    (challenge / "videos/v1.mp4").write_bytes(b"nothing")
+    with pytest.raises(InputError) as error:
+        run(challenge, 0, num_shards=1)
+    line = str(error.value)
+    assert line.startswith(f"{challenge}/videos/v1.mp4: cannot be ")
+    assert "; 1 of 5 videos of this shard fail" in line and "Take the failing ones out" in line
+    assert line.count("v1.mp4") == 1 and "VideoError" not in line and "\n" not in line
+    made = {p.name for p in (challenge / "media/train/0000").glob("*.mp4")}
+    assert made == {"v0.mp4", "v2.mp4", "v3.mp4", "v4.mp4"}
+    assert "v1.mp4: cannot be " in capsys.readouterr().err
+
+
+def test_the_reason_of_a_failure_is_said_once():
+    message = (
+        "lgdnet.video.reader.VideoError: /a/b.avi: cannot be transcoded (Invalid argument). Probe it again."
+    )
+    assert stage.reason_of(Failure("error", message), "/a/b.avi") == "Invalid argument"
+    assert (
+        stage.reason_of(Failure("error", "ValueError: no such layout"), "/a/b.avi")
+        == "ValueError: no such layout"
+    )
 
 
 def test_whole_files_are_known_by_their_size(tmp_path):
