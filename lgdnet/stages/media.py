@@ -117,7 +117,7 @@ def transcode_all(
 def key_of(call: tuple[Any, ...], known_digest: str) -> str:
     """Changes with the recipe and with the source: another file of equal size is another file."""
     status = Path(call[0]).stat()
-    return digest([*call[:4], status.st_size, known_digest[:0]])
+    return digest([*call[:4], status.st_size, status.st_mtime_ns, known_digest])
 
 
 def reason_of(failure: Failure, source: str) -> str:

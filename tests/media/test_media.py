@@ -1,5 +1,6 @@
 """Transcoding: every frame in its place, sound kept, keyframes close together, resumable."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -231,6 +232,27 @@ def test_the_reason_of_a_failure_is_said_once():
         stage.reason_of(Failure("error", "ValueError: no such layout"), "/a/b.avi")
         == "ValueError: no such layout"
     )
+
+
+@pytest.mark.parametrize("what", ["time of writing", "digest in the manifest"])
+def test_a_source_replaced_by_one_of_equal_size_is_transcoded_again(what, challenge):
+    manifest = challenge / "train.csv"
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([f"{lines[0]},digest", *(f"{line},old" for line in lines[1:])]) + "\n")
+    out = run(challenge, 0)
+    target = challenge / "media/train/0000/v1.mp4"
+    before = target.stat().st_mtime_ns
+    out.unlink()
+    run(challenge, 0)
+    assert target.stat().st_mtime_ns == before
+    if what == "time of writing":
+        os.utime(challenge / "videos/v1.mp4", ns=(1, 1))
+    else:
+        manifest.write_text(
+            manifest.read_text().replace("v1.mp4,run,0,30,seek,old", "v1.mp4,run,0,30,seek,new")
+        )
+    run(challenge, 0)
+    assert target.stat().st_mtime_ns != before
 
 
 def test_whole_files_are_known_by_their_size(tmp_path):
