@@ -46,12 +46,11 @@ def run(
     probes: Sequence[Path] = (),
     num_workers: int | None = None,
 ) -> None:
-    """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
-    `out_dir`.
+    """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to `out_dir`.
 
-    `probes` are the results of `probe_shard`; what they lack is probed here. Relative paths of the data set
-    start at `data_root`. `num_workers` None uses all cores that this process
-    may use. Raises `InputError` with one line for anything wrong in the annotations.
+    `probes` are the results of `probe_shard`; what they lack is probed here. Relative paths of the data set start at
+    `data_root`. `num_workers` None uses all cores of this process. Raises `InputError` with one line for anything
+    wrong in the annotations.
     """
     video_root = data_root / dataset.video_root
     videos, names = list_dataset(dataset, data_root, allow_duplicates=settings.allow_duplicates)
@@ -208,17 +207,14 @@ def nearest(label: str, names: list[str]) -> str:
 def check_ids_across_splits(
     videos: pd.DataFrame, annotations: Mapping[str, Path], *, allow_duplicates: bool
 ) -> None:
-    """An id may stand in one split only, unless allowed (Kinetics-600 itself repeats 28 in validation and
-    test).
-    """
+    """An id may stand in one split only, unless allowed (Kinetics-600 repeats 28 in validation and test)."""
     repeated = videos["video_id"].duplicated()
     if not repeated.any():
         return
     second = videos[repeated].iloc[0]
     first = videos[videos["video_id"] == second["video_id"]].iloc[0]
     message = (
-        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in "
-        "split "
+        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in split "
         f"{first['split']!r} ({annotations[first['split']]}, row {first['row']})"
     )
     if not allow_duplicates:
@@ -332,8 +328,7 @@ def write_all(out_dir: Path, table: pd.DataFrame, names: list[str], splits: list
 
 
 def health(table: pd.DataFrame) -> pd.DataFrame:
-    """Counts per split and class: videos, each verdict, and, of the ok ones, without sound, variable rate,
-    damaged.
+    """Counts per split and class: videos, each verdict, and, of the ok ones, without sound, variable rate, damaged.
 
     The row with class `*` is the whole split.
     """

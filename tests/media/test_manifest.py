@@ -131,6 +131,18 @@ BAD_ANNOTATIONS = {
         ["path,label", "/etc/x.mp4,run"],
         r"train\.csv: row 2: path '/etc/x\.mp4' climbs out of the video root",
     ),
+    "an id that climbs": (
+        ["video_id,path,label", "a,run/a.mp4,run", "../../../escaped,walk/c.mp4,walk"],
+        r"train\.csv: row 3: video id '\.\./\.\./\.\./escaped' climbs out of the folder.*Write it without",
+    ),
+    "an id that climbs later": (
+        ["video_id,path,label", "run/../../a,run/a.mp4,run"],
+        r"train\.csv: row 2: video id 'run/\.\./\.\./a' climbs out",
+    ),
+    "an absolute id": (
+        ["video_id,path,label", "/tmp/a,run/a.mp4,run"],
+        r"train\.csv: row 2: video id '/tmp/a' climbs out of the folder",
+    ),
     "empty path": (["video_id,path,label", "a,,run"], r"train\.csv: row 2: the path is empty"),
     "empty file": ([""], r"train\.csv: the file is empty"),
     "ragged": (
@@ -147,6 +159,15 @@ def test_bad_annotations_end_in_one_line_with_file_and_row(case, videos, tmp_pat
     with pytest.raises(InputError, match=message) as error:
         list_dataset(video_root=videos, annotations={"train": path})
     assert "\n" not in str(error.value)
+
+
+def test_an_id_may_hold_slashes_and_dots(videos, tmp_path):
+    ids = ["ApplyEyeMakeup/v_x", "a..b", "run/../c"]
+    train = csv(
+        tmp_path / "train.csv", "video_id,path,label", *(f"{video_id},run/a.mp4,run" for video_id in ids)
+    )
+    table, _ = list_dataset(video_root=videos, annotations={"train": train})
+    assert table["video_id"].tolist() == ids
 
 
 def test_a_missing_annotation_file(videos, tmp_path):
