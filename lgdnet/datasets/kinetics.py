@@ -13,6 +13,7 @@ import pandas as pd
 from lgdnet.datasets.rows import AnnotationError, Annotations, check_columns, check_file, only_split, rows
 from lgdnet.datasets.rows import read_csv as read_table
 
+MAX_SEC = 10_000_000  # of a time within a video, four months; far below what 64 bits hold
 NUMBER = r"-?\d+(?:\.\d*)?"
 
 
@@ -35,6 +36,12 @@ def read_csv(annotations: Annotations) -> pd.DataFrame:
             raise AnnotationError(
                 f"{path}: row {bad['row'].iloc[0]}: {column} is {bad[column].iloc[0]!r}, "
                 "not a number of seconds. Correct the row."
+            )
+        bad = table[table[column].astype("float64").abs() > MAX_SEC]
+        if len(bad):
+            raise AnnotationError(
+                f"{path}: row {bad['row'].iloc[0]}: {column} is {bad[column].iloc[0]!r}, "
+                f"more than {MAX_SEC:,} seconds. Correct the row."
             )
     start, end = (
         table[c].astype("float64").astype("int64").astype("str") for c in ("time_start", "time_end")

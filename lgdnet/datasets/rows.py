@@ -68,11 +68,22 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise AnnotationError(
             f"{path}: the file is empty. Give it a header line and one row per video."
         ) from None
+    except UnicodeDecodeError as error:
+        raise wrong_encoding(path, error) from None
     except (ValueError, pd.errors.ParserError) as error:
         reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
         raise AnnotationError(f"{path}: not a CSV file ({reason}). Quote values that hold commas.") from None
+    table.columns = table.columns.str.strip()
     table["row"] = range(2, len(table) + 2)
     return table[(table.drop(columns="row") != "").any(axis=1)]
+
+
+def wrong_encoding(path: Path, error: UnicodeDecodeError) -> AnnotationError:
+    """What is said of a file in Latin-1 or another encoding of old."""
+    return AnnotationError(
+        f"{path}: not in the encoding UTF-8 (byte {error.object[error.start]:#04x}). Save it as UTF-8, for example: "
+        f"iconv -f latin1 -t utf-8 {path.name}."
+    )
 
 
 def check_columns(
@@ -124,7 +135,10 @@ def check_spelling(path: Path, table: pd.DataFrame, names: pd.Series, known: set
 def lines_of(path: Path) -> pd.DataFrame:
     """Lines that are not empty: columns text, row."""
     check_file(path)
-    lines = path.read_text(encoding="utf-8-sig").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise wrong_encoding(path, error) from None
     table = pd.DataFrame({"text": [line.strip() for line in lines], "row": range(1, len(lines) + 1)})
     table = table[table["text"] != ""]
     if table.empty:

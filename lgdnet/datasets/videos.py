@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -89,12 +90,23 @@ def check_root(video_root: Path, media: str = "video") -> None:
 
 
 def check_paths(annotations: Path, table: pd.DataFrame, video_root: Path) -> None:
-    """No path is absolute or climbs out of the video root."""
-    suspicious = table["path"].str.contains(r"^/|(?:^|/)\.\.(?:/|$)|^~|\\|\x00", regex=True)
-    for path, row in table.loc[suspicious, ["path", "row"]].itertuples(index=False):
-        normal = os.path.normpath(path)
-        if os.path.isabs(path) or normal.startswith("..") or "\x00" in path:  # noqa: PTH117
-            raise AnnotationError(
-                f"{annotations}: row {row}: path {path!r} climbs out of the video root {video_root}. "
-                "Write it relative to the video root, or set dataset.video_root higher up."
-            )
+    """No path is absolute or climbs out of the video root; no id out of a folder named after it, as in `media`."""
+    for path, row in climbing(table, "path"):
+        raise AnnotationError(
+            f"{annotations}: row {row}: path {path!r} climbs out of the video root {video_root}. "
+            "Write it relative to the video root, or set dataset.video_root higher up."
+        )
+    for video_id, row in climbing(table, "video_id"):
+        raise AnnotationError(
+            f"{annotations}: row {row}: video id {video_id!r} climbs out of the folder where files are named "
+            "after it. Write it without a leading slash and without '..'."
+        )
+
+
+def climbing(table: pd.DataFrame, column: str) -> Iterator[tuple[str, int]]:
+    """(value, row) where a value, taken as a relative path, leads out of its folder."""
+    suspicious = table[column].str.contains(r"^/|(?:^|/)\.\.(?:/|$)|^~|\\|\x00", regex=True)
+    for value, row in table.loc[suspicious, [column, "row"]].itertuples(index=False):
+        normal = os.path.normpath(value)
+        if os.path.isabs(value) or normal.startswith("..") or "\x00" in value:  # noqa: PTH117
+            yield value, row

@@ -31,6 +31,8 @@ from lgdnet.video.probe import VERDICTS, Probe
 from lgdnet.watchdog import Failure, killable_map
 
 PROBE_MEMORY_GIB = 8.0  # address space of a probing process; a decompression bomb ends as an error
+# How the reason begins where reading raised what no damage is known to raise.
+UNEXPECTED = "reading it ends in an error that is not expected"
 # Who looks at a file, in a process of its own.
 PROBERS = {"video": "lgdnet.video.probe:probe_as_dict", "sound": "lgdnet.audio.probing:probe_as_dict"}
 
@@ -44,12 +46,11 @@ def run(
     probes: Sequence[Path] = (),
     num_workers: int | None = None,
 ) -> None:
-    """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to
-    `out_dir`.
+    """Write {split}.csv of every split, rejected.csv, health.csv, duplicates.csv and classes.txt to `out_dir`.
 
-    `probes` are the results of `probe_shard`; what they lack is probed here. Relative paths of the data set
-    start at `data_root`. `num_workers` None uses all cores that this process
-    may use. Raises `InputError` with one line for anything wrong in the annotations.
+    `probes` are the results of `probe_shard`; what they lack is probed here. Relative paths of the data set start at
+    `data_root`. `num_workers` None uses all cores of this process. Raises `InputError` with one line for anything
+    wrong in the annotations.
     """
     video_root = data_root / dataset.video_root
     videos, names = list_dataset(dataset, data_root, allow_duplicates=settings.allow_duplicates)
@@ -206,17 +207,14 @@ def nearest(label: str, names: list[str]) -> str:
 def check_ids_across_splits(
     videos: pd.DataFrame, annotations: Mapping[str, Path], *, allow_duplicates: bool
 ) -> None:
-    """An id may stand in one split only, unless allowed (Kinetics-600 itself repeats 28 in validation and
-    test).
-    """
+    """An id may stand in one split only, unless allowed (Kinetics-600 repeats 28 in validation and test)."""
     repeated = videos["video_id"].duplicated()
     if not repeated.any():
         return
     second = videos[repeated].iloc[0]
     first = videos[videos["video_id"] == second["video_id"]].iloc[0]
     message = (
-        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in "
-        "split "
+        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in split "
         f"{first['split']!r} ({annotations[first['split']]}, row {first['row']})"
     )
     if not allow_duplicates:
@@ -257,6 +255,8 @@ def probe_all(
             outcomes, what="probe", total=len(paths), done=len(paths) - len(todo), unit="videos"
         ):
             found = verdict_of(outcome, timeout_sec)
+            if found["reason"].startswith(UNEXPECTED):
+                warn(f"{video_root}/{paths[todo[position]]}: {found['reason']}; called undecodable")
             values = tuple(found[c] for c in columns)
             key = keys[todo[position]]
             done[key] = values
@@ -302,7 +302,8 @@ def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
     if not isinstance(outcome, Failure):
         return {**Probe("").__dict__, **outcome}
     if outcome.kind == "error" and not outcome.message.startswith("MemoryError"):
-        raise RuntimeError(f"a fault in the probe itself: {outcome.message}")
+        message = " ".join(outcome.message.split())
+        return {**Probe("undecodable", f"{UNEXPECTED} ({message})").__dict__}
     reason = {
         "timeout": f"the decoder did not finish within {timeout_sec:g} s",
         "crash": f"the decoder crashed ({outcome.message})",
@@ -327,8 +328,7 @@ def write_all(out_dir: Path, table: pd.DataFrame, names: list[str], splits: list
 
 
 def health(table: pd.DataFrame) -> pd.DataFrame:
-    """Counts per split and class: videos, each verdict, and, of the ok ones, without sound, variable rate,
-    damaged.
+    """Counts per split and class: videos, each verdict, and, of the ok ones, without sound, variable rate, damaged.
 
     The row with class `*` is the whole split.
     """

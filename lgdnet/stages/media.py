@@ -5,6 +5,7 @@ videos. A killed shard goes on after its last whole file.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from lgdnet.artefact import atomic, digest
 from lgdnet.errors import InputError
-from lgdnet.log import progress, say
+from lgdnet.log import progress, say, warn
 from lgdnet.manifest import COLUMNS, Manifest, ManifestError, read_manifest, write_manifest
 from lgdnet.settings import MediaSettings
 from lgdnet.video.transcode import Recipe
@@ -36,7 +37,8 @@ def run(
 ) -> None:
     """Transcode one shard to the folder named like `out` without its suffix, and write its rows to `out`.
 
-    Paths in `out` start at the folder two above (`media/`). Raises `InputError` for a video that fails.
+    Paths in `out` start at the folder two above (`media/`). Raises `InputError` where a video
+    fails, after all others are made.
     """
     videos = read_manifest(manifest).shard(shard, num_shards)
     folder, root = out.with_suffix(""), out.parent.parent
@@ -58,7 +60,8 @@ def run(
         )
         for i, (path, target, backend, num_frames) in enumerate(details)
     ]
-    rows = transcode_all(calls, folder / "done.jsonl", settings.timeout_sec, num_workers)
+    digests = videos.table["digest"].tolist() if "digest" in videos.table else [""] * len(videos)
+    rows = transcode_all(calls, digests, folder / "done.jsonl", settings.timeout_sec, num_workers)
     check_frames(videos, rows, recipe)
     table = videos.table[["video_id", "label", "class_index"]].reset_index(drop=True)
     table["path"] = [target.relative_to(root).as_posix() for target in targets]
@@ -69,10 +72,17 @@ def run(
 
 
 def transcode_all(
-    calls: list[tuple[Any, ...]], journal: Path, timeout_sec: float, num_workers: int
+    calls: list[tuple[Any, ...]],
+    digests: list[str],
+    journal: Path,
+    timeout_sec: float,
+    num_workers: int,
 ) -> list[dict[str, Any]]:
-    """Facts of every transcoded file, in order; those in the journal whose file is still whole are not made again."""
-    keys = [digest([*call[:4], Path(call[0]).stat().st_size]) for call in calls]
+    """Facts of every transcoded file, in order; those in the journal whose file is still whole are not made again.
+
+    Files that fail end in one error, after all others are made. `digests` are the manifest's.
+    """
+    keys = [key_of(call, known) for call, known in zip(calls, digests, strict=True)]
     done = read_journal(journal)
     todo = [i for i, key in enumerate(keys) if not is_whole(done.get(key), Path(calls[i][1]))]
     outcomes = killable_map(
@@ -81,19 +91,40 @@ def transcode_all(
         num_workers=num_workers,
         timeout_sec=timeout_sec,
     )
+    failed: dict[int, str] = {}
     with journal.open("a", encoding="utf-8") as file:
         shown = progress(outcomes, what="media", total=len(calls), done=len(calls) - len(todo), unit="videos")
         for position, facts in shown:
             i = todo[position]
             if isinstance(facts, Failure):
-                raise InputError(
-                    f"{calls[i][0]}: cannot be transcoded ({facts.message}). Run `snakemake manifest --forcerun "
-                    "manifest` to probe it again, or raise media.timeout_sec."
-                )
+                failed[i] = reason_of(facts, calls[i][0])
+                warn(f"{calls[i][0]}: cannot be transcoded ({failed[i]})")
+                continue
             done[keys[i]] = facts
             file.write(json.dumps([keys[i], facts]) + "\n")
             file.flush()
+    if failed:
+        first = min(failed)
+        raise InputError(
+            f"{calls[first][0]}: cannot be transcoded ({failed[first]}); {len(failed)} of {len(calls)} videos of "
+            f"this shard fail, each named in the log above; the others are kept in {journal.parent}. Take the "
+            "failing ones out of the annotations or replace them, raise media.timeout_sec if time ran out, or set "
+            "media.enabled: false, and run snakemake again."
+        )
     return [done[key] for key in keys]
+
+
+def key_of(call: tuple[Any, ...], known_digest: str) -> str:
+    """Changes with the recipe and with the source: another file of equal size is another file."""
+    status = Path(call[0]).stat()
+    return digest([*call[:4], status.st_size, status.st_mtime_ns, known_digest])
+
+
+def reason_of(failure: Failure, source: str) -> str:
+    """What went wrong, without the exception's class, the file's name and the advice of a single file."""
+    message = re.sub(r"^(\w+\.)+\w+: ", "", failure.message).removeprefix(f"{source}: ")
+    inner = re.fullmatch(r"cannot be transcoded \((.*)\)\. Probe it again\.", message)
+    return inner[1] if inner else message.removesuffix(".")
 
 
 def read_journal(path: Path) -> dict[str, dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,12 +109,15 @@ def probe(
             scan = scan_frames(container, stream, max_frames=max_frames)
             found = replace(found, **describe(container, stream, scan))
             cut = missing_bytes(path)
-            if cut or any(name == container.format.name for _, name, _ in logged):
-                found = replace(found, num_damaged=max(found.num_damaged, 1))
+            complained = cut > 0 or any(name == container.format.name for _, name, _ in logged)
+            num_damaged = scan.num_damaged + num_missing(
+                scan, promised=stream.frames, has_losses=complained or scan.damage.total > 0
+            )
+            found = replace(found, num_damaged=max(num_damaged, int(complained)))
             verdict, reason = judge(
                 scan,
                 found,
-                promised=promised_sec(container, stream),
+                promised=promised_sec(path, container, stream, scan),
                 missing_share=cut / (cut + num_bytes),
                 min_frames=min_frames,
                 max_damaged_share=max_damaged_share,
@@ -200,7 +204,6 @@ def describe(container: Any, stream: "av.VideoStream", scan: Scan) -> dict[str, 
         "pixel_format": scan.pixel_format,
         "has_constant_rate": is_regular(scan, Clock.of(stream)),
         "keyframe_interval": max((b - a for a, b in itertools.pairwise(edges)), default=0),
-        "num_damaged": scan.num_damaged + num_missing(scan),
     }
 
 
@@ -214,15 +217,47 @@ def shown_sec(stream: "av.VideoStream", scan: Scan) -> float:
     return float((max(pts) - min(pts)) * stream.time_base) + last_sec
 
 
-def promised_sec(container: Any, stream: "av.VideoStream") -> float | None:
-    """Length of the video stream by its header; None where only sound or nothing speaks of a length."""
+def promised_sec(path: Path, container: Any, stream: "av.VideoStream", scan: Scan) -> float | None:
+    """Length of the pictures by the header; None where nothing speaks of it, or only of the sound.
+
+    Matroska says when the last frame ends (a tag of the stream, else the whole file); a file's length that its
+    sound explains promises nothing about pictures.
+    """
     if stream.duration and stream.time_base is not None:
         return float(stream.duration * stream.time_base)
-    if container.duration and not container.streams.audio:
-        return float(container.duration) / 1e6
-    if container.duration:  # the longer of sound and picture: sound often goes on a little
-        return float(container.duration) / 1e6 * 0.8
-    return None
+    first = next((pts for pts in scan.pts if pts is not None), 0)
+    start_sec = (
+        max(float(first * (stream.time_base or 0)), 0.0) if "matroska" in container.format.name else 0.0
+    )
+    tagged = seconds_of(stream.metadata.get("DURATION", ""))
+    if tagged is not None:
+        return tagged - start_sec
+    if not container.duration:
+        return None
+    whole_sec = float(container.duration) / 1e6
+    if whole_sec - start_sec - shown_sec(stream, scan) <= MISSING_SEC:
+        return whole_sec - start_sec
+    return None if end_of_others(path, stream.index) >= whole_sec - MISSING_SEC else whole_sec - start_sec
+
+
+def seconds_of(clock: str) -> float | None:
+    """`00:01:02.500000000` -> 62.5; None for anything else."""
+    match = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d*)?)", clock.strip())
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else None
+
+
+def end_of_others(path: Path, index: int) -> float:
+    """When the last packet of any other stream ends, in seconds; 0 where there is none. Nothing is decoded."""
+    end = 0.0
+    with av.open(str(path), metadata_errors="replace") as container:
+        others = [stream for stream in container.streams if stream.index != index]
+        try:
+            for packet in container.demux(others) if others else ():
+                if packet.pts is not None and packet.time_base is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except (av.FFmpegError, OSError, IndexError):
+            return end
+    return end
 
 
 def is_regular(scan: Scan, clock: Clock | None) -> bool:
@@ -232,17 +267,20 @@ def is_regular(scan: Scan, clock: Clock | None) -> bool:
     )
 
 
-def num_missing(scan: Scan) -> int:
-    """Gaps in time stamps that are otherwise regular: a lost packet that nobody complained about.
+def num_missing(scan: Scan, *, promised: int, has_losses: bool) -> int:
+    """Frames that are not there: gaps in otherwise regular time stamps, in a file that is known to have lost some.
 
-    Where more than one interval in ten differs, the rate is variable by nature and nothing is missing.
+    A gap alone is a pause and a variable rate, no damage. What speaks of a loss is a complaint (`has_losses`) or
+    an index that promises more frames than decode; `promised` is 0 where the container does not say.
     """
+    num_lost = max(promised - scan.damage.hidden - scan.num_frames, 0)
     stamps = [pts for pts in scan.pts if pts is not None]
-    if len(stamps) < 3 or len(stamps) < len(scan.pts):
+    if not (has_losses or num_lost) or len(stamps) < 3 or len(stamps) < len(scan.pts):
         return 0
     intervals = np.diff(stamps)
     frames = np.round(intervals / max(float(np.median(intervals)), 1.0))
-    return int((frames[frames > 1] - 1).sum()) if (frames == 1).mean() >= 0.9 else 0
+    gaps = int((frames[frames > 1] - 1).sum()) if (frames == 1).mean() >= 0.9 else 0
+    return min(gaps, num_lost) if promised else gaps
 
 
 def judge(

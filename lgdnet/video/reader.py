@@ -51,6 +51,7 @@ class Damage:
     packets: int = 0  # marked as corrupt by the container, or refused by the decoder
     frames: int = 0  # returned, marked as corrupt
     demuxer: str = ""  # the message with which the container broke off
+    hidden: int = 0  # packets that an edit list hides; no damage
 
     @property
     def total(self) -> int:
@@ -110,7 +111,11 @@ def decoded(
         except (av.FFmpegError, OSError) as error:
             damage.demuxer = message_of(error)
             packet = None
+        except IndexError:  # a track that the header did not announce begins; PyAV does not know it
+            packets = container.demux(stream)
+            continue
         damage.packets += packet is not None and bool(packet.is_corrupt)
+        damage.hidden += packet is not None and bool(packet.is_discard)
         try:
             frames = stream.codec_context.decode(packet) if packet is None else packet.decode()
         except av.EOFError:  # flushed before, by the empty packet that ends a stream
@@ -295,7 +300,7 @@ def read_run(
                     found[index] = convert(frame)
                 if index >= last:
                     return found
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, IndexError):  # IndexError: as in `decoded`
         return found
     finally:
         codec.skip_frame = "DEFAULT"

@@ -18,8 +18,12 @@ from lgdnet.clips import clip_starts, frame_indices, scaled_size
 from lgdnet.video.probe import probe
 from lgdnet.video.reader import INTERPOLATION, VideoError, decoded, message_of, opened, read_frames
 
-# Sound that an mp4 may hold as it is; everything else becomes AAC.
-COPIED_SOUND = frozenset({"aac", "mp3", "ac3", "opus", "flac"})
+# Sound that an mp4 may hold as it is, by FFmpeg's decoder; everything else becomes AAC.
+COPIED_SOUND = frozenset({"aac", "ac3", "opus", "flac"})
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+# Time stamps of sound that differ by less than this from its count of samples are only rounded; a longer gap
+# becomes silence, unless it is so long that a damaged time stamp is more likely.
+GAP_SEC, MAX_GAP_SEC = 0.1, 600
 
 
 CLIP_LENGTH = 16  # of the clips that are timed
@@ -151,7 +155,9 @@ def announce_sound(container: Any, out: Any) -> None:
     if stream.codec_context.name in COPIED_SOUND:
         out.add_stream_from_template(stream)
     else:
-        out.add_stream("aac", rate=stream.rate)
+        # The next rate up that AAC knows: nothing that can be heard is lost below 96 kHz.
+        rate = next((r for r in AAC_RATES if r >= stream.rate), AAC_RATES[-1])
+        out.add_stream("aac", rate=rate, layout="mono" if stream.channels == 1 else "stereo")
 
 
 def write_sound(source: Path, out: Any, start_sec: float) -> None:
@@ -162,20 +168,63 @@ def write_sound(source: Path, out: Any, start_sec: float) -> None:
     with av.open(str(source)) as container:
         stream: Any = container.streams.best("audio")
         shift = round(start_sec / stream.time_base)
-        is_copy = stream.codec_context.name in COPIED_SOUND
+        if stream.codec_context.name not in COPIED_SOUND:
+            encode_sound(container, stream, out, start_sec)
+            return
         for packet in container.demux(stream):
-            if is_copy:
-                if packet.size and packet.pts is not None and packet.pts >= shift and not packet.is_corrupt:
-                    packet.pts, packet.dts = packet.pts - shift, packet.pts - shift
-                    packet.stream = target
-                    out.mux(packet)
-                continue
-            for frame in decoded_sound(packet):
-                if frame.pts is not None and frame.pts >= shift:
-                    frame.pts -= shift
-                    out.mux(target.encode(frame))
-        if not is_copy:
-            out.mux(target.encode(None))
+            if packet.size and packet.pts is not None and packet.pts >= shift and not packet.is_corrupt:
+                packet.pts, packet.dts = packet.pts - shift, packet.pts - shift
+                packet.stream = target
+                out.mux(packet)
+
+
+def encode_sound(container: Any, stream: Any, out: Any, start_sec: float) -> None:
+    """Sound from `start_sec` on as AAC. The samples are counted, since time stamps may be coarse (avi) or absent."""
+    target = out.streams.audio[0]
+    codec = target.codec_context
+    position: int | None = None  # of the next sample to write, at the rate of `codec`
+    resampler, layout = None, None
+
+    def write(pieces: list[Any]) -> None:
+        nonlocal position
+        for piece in pieces:
+            position = position or 0
+            piece.pts, piece.time_base = position, Fraction(1, codec.sample_rate)
+            position += piece.samples
+            out.mux(target.encode(piece))
+
+    for frame in (frame for packet in container.demux(stream) for frame in decoded_sound(packet)):
+        if frame.time is None and position is None:
+            continue
+        gap = 0
+        if frame.time is not None:
+            begin = round((frame.time - start_sec) * codec.sample_rate)
+            position = begin if position is None and begin >= 0 else position
+            gap = begin - (position or 0)
+        if position is None or gap < -GAP_SEC * codec.sample_rate:
+            continue  # before the first picture, or the same moments twice
+        if GAP_SEC < gap / codec.sample_rate <= MAX_GAP_SEC:
+            write(silence(gap, codec))
+        if (frame.format.name, frame.layout.name, frame.sample_rate) != layout:
+            write(resampler.resample(None) if resampler else [])
+            layout = (frame.format.name, frame.layout.name, frame.sample_rate)
+            resampler = av.AudioResampler(codec.format, codec.layout, codec.sample_rate)
+        frame.pts = None
+        assert resampler is not None
+        write(resampler.resample(frame))
+    write(resampler.resample(None) if resampler else [])
+    out.mux(target.encode(None))
+
+
+def silence(num_samples: int, codec: Any) -> list["av.AudioFrame"]:
+    """Zeros in the encoder's format, in pieces of at most a second."""
+    frames = []
+    for first in range(0, num_samples, codec.sample_rate):
+        count = min(codec.sample_rate, num_samples - first)
+        zeros = np.zeros((codec.layout.nb_channels, count), np.float32)
+        frames.append(av.AudioFrame.from_ndarray(zeros, format="fltp", layout=codec.layout.name))
+        frames[-1].sample_rate = codec.sample_rate
+    return frames
 
 
 def transcode_and_probe(

@@ -43,6 +43,10 @@ KINETICS = {
         "\ufefflabel,youtube_id,time_start,time_end,split",
         "acting in play,abcdefghijk,47,57,train",
     ],
+    "spaces after the commas of the header": [
+        "label, youtube_id, time_start, time_end, split",
+        "acting in play,abcdefghijk,47,57,train",
+    ],
 }
 
 
@@ -64,6 +68,26 @@ def test_kinetics_csv_takes_the_rows_of_its_split(tmp_path):
     ):
         read("kinetics-csv", path, "test")
     assert len(read("kinetics-csv", path, "test", split_name="VAL")) == 1
+
+
+@pytest.mark.parametrize("seconds", ["99999999999999999999", "1" * 400, "-10000001"])
+def test_kinetics_csv_with_a_time_beyond_all_videos(seconds, tmp_path):
+    rows = ["a,aaaaaaaaaaa,1,10,train", f"a,bbbbbbbbbbb,{seconds},10,train"]
+    path = text(tmp_path / "k.csv", "label,youtube_id,time_start,time_end,split", *rows)
+    with pytest.raises(
+        AnnotationError, match=rf"k\.csv: row 3: time_start is '{seconds}', more than 10,000,000"
+    ):
+        read("kinetics-csv", path)
+
+
+@pytest.mark.parametrize("name", ["csv", "mmaction2"])
+def test_a_file_in_latin_1_is_told_to_be_in_the_wrong_encoding(name, tmp_path):
+    path = tmp_path / "old.csv"
+    path.write_bytes("path,label\na.mp4,caf\u00e9\n".encode("latin-1"))
+    with pytest.raises(
+        AnnotationError, match=r"old\.csv: not in the encoding UTF-8 \(byte 0xe9\)\. Save it as UTF-8"
+    ):
+        read(name, path)
 
 
 def test_kinetics_csv_with_a_time_that_is_none(tmp_path):

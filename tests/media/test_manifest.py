@@ -1,6 +1,7 @@
 """The manifest stage: what is written, what is refused and with which words."""
 
 import json
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from lgdnet.manifest import ManifestError, read_classes, read_manifest, read_rej
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.stages import manifest as stage
 from lgdnet.stages.manifest import health
+from lgdnet.watchdog import Failure
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +131,18 @@ BAD_ANNOTATIONS = {
         ["path,label", "/etc/x.mp4,run"],
         r"train\.csv: row 2: path '/etc/x\.mp4' climbs out of the video root",
     ),
+    "an id that climbs": (
+        ["video_id,path,label", "a,run/a.mp4,run", "../../../escaped,walk/c.mp4,walk"],
+        r"train\.csv: row 3: video id '\.\./\.\./\.\./escaped' climbs out of the folder.*Write it without",
+    ),
+    "an id that climbs later": (
+        ["video_id,path,label", "run/../../a,run/a.mp4,run"],
+        r"train\.csv: row 2: video id 'run/\.\./\.\./a' climbs out",
+    ),
+    "an absolute id": (
+        ["video_id,path,label", "/tmp/a,run/a.mp4,run"],
+        r"train\.csv: row 2: video id '/tmp/a' climbs out of the folder",
+    ),
     "empty path": (["video_id,path,label", "a,,run"], r"train\.csv: row 2: the path is empty"),
     "empty file": ([""], r"train\.csv: the file is empty"),
     "ragged": (
@@ -145,6 +159,15 @@ def test_bad_annotations_end_in_one_line_with_file_and_row(case, videos, tmp_pat
     with pytest.raises(InputError, match=message) as error:
         list_dataset(video_root=videos, annotations={"train": path})
     assert "\n" not in str(error.value)
+
+
+def test_an_id_may_hold_slashes_and_dots(videos, tmp_path):
+    ids = ["ApplyEyeMakeup/v_x", "a..b", "run/../c"]
+    train = csv(
+        tmp_path / "train.csv", "video_id,path,label", *(f"{video_id},run/a.mp4,run" for video_id in ids)
+    )
+    table, _ = list_dataset(video_root=videos, annotations={"train": train})
+    assert table["video_id"].tolist() == ids
 
 
 def test_a_missing_annotation_file(videos, tmp_path):
@@ -249,16 +272,40 @@ def test_a_file_with_columns_and_split_names_of_its_own(videos, tmp_path):
         list_dataset(**arguments, dataset="tsn")
 
 
-def test_a_hanging_decoder_costs_one_file(tmp_path):
-    from lgdnet.stages.manifest import verdict_of
-    from lgdnet.watchdog import Failure
+@pytest.mark.parametrize("how", ["sleep", "spin"])
+def test_a_hanging_decoder_costs_one_file(how, videos, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    (tmp_path / f"{how}.mp4").write_bytes(b"a")
+    (tmp_path / "good.mp4").write_bytes(b"b")
+    start = time.monotonic()
+    found = stage.probe_all(
+        [f"{how}.mp4", "good.mp4"], tmp_path, {}, journal=tmp_path / "p.jsonl",
+        timeout_sec=1.5, num_workers=1, prober="targets:probe_by_name",
+    )  # fmt: skip
+    assert time.monotonic() - start < 10
+    assert found["verdict"].tolist() == ["undecodable", "ok"]
+    assert found["reason"].tolist() == ["the decoder did not finish within 1.5 s", ""]
 
-    found = verdict_of(Failure("timeout", ""), 3)
-    assert (found["verdict"], found["reason"]) == ("undecodable", "the decoder did not finish within 3 s")
-    assert "more memory" in verdict_of(Failure("error", "MemoryError"), 3)["reason"]
-    with pytest.raises(RuntimeError, match="a fault in the probe itself: NameError"):
-        verdict_of(Failure("error", "NameError: x"), 3)
-    assert "crashed" in verdict_of(Failure("crash", "the process ended with code -11"), 3)["reason"]
+
+def test_an_unexpected_error_while_probing_costs_one_file_and_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    for name in ("raise", "good"):
+        (tmp_path / f"{name}.mp4").write_bytes(b"a")
+    arguments = {"journal": tmp_path / "p.jsonl", "timeout_sec": 10, "num_workers": 1}
+    paths = ["raise.mp4", "good.mp4"]
+    found = stage.probe_all(paths, tmp_path, {}, prober="targets:probe_by_name", **arguments)
+    assert found["verdict"].tolist() == ["undecodable", "ok"]
+    assert "not expected (KeyError: 'no such thing')" in found["reason"][0]
+    assert "raise.mp4: reading it ends in an error" in capsys.readouterr().err
+    assert len((tmp_path / "p.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_decoder_that_crashes_or_eats_memory_is_a_verdict():
+    found = stage.verdict_of(Failure("error", "MemoryError"), 3)
+    assert (found["verdict"], found["reason"]) == (
+        "undecodable", "the decoder needs more memory than it may have",
+    )  # fmt: skip
+    assert "crashed" in stage.verdict_of(Failure("crash", "the process ended with code -11"), 3)["reason"]
 
 
 def test_health_counts_every_verdict_per_split_and_class():

@@ -1,7 +1,10 @@
 """Transcoding: every frame in its place, sound kept, keyframes close together, resumable."""
 
+import os
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from barcodes import number_of, write_video
@@ -13,6 +16,7 @@ from lgdnet.settings import MediaSettings
 from lgdnet.stages import media as stage
 from lgdnet.video import VideoError, iterate_frames, probe, read_frames
 from lgdnet.video.transcode import Recipe, transcode
+from lgdnet.watchdog import Failure
 
 
 def numbers(path, first=0):
@@ -69,8 +73,6 @@ def test_a_variable_rate_becomes_constant_on_request(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
 def test_sound_is_kept(suffix, tmp_path):
-    import av
-
     source = write_video(tmp_path / f"a.{suffix}", 50, with_audio=True, b_frames=0)
     transcode(source, tmp_path / "out.mp4", Recipe(short_side=48))
     with av.open(str(tmp_path / "out.mp4")) as container:
@@ -78,6 +80,64 @@ def test_sound_is_kept(suffix, tmp_path):
     assert len(sound) == pytest.approx(2 * 16000, abs=3000)
     spectrum = np.abs(np.fft.rfft(sound[4000:20000]))
     assert spectrum.argmax() == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "rate"),
+    [
+        ("a.avi", "libmp3lame", 44100),
+        ("a.mkv", "pcm_s16le", 4000),
+        ("b.mkv", "pcm_s16le", 192000),
+    ],
+)
+def test_sound_of_any_rate_and_time_base_stays_beside_its_pictures(name, codec, rate, tmp_path):
+    source = write_video(tmp_path / "source.avi", 50, codec="mpeg4", b_frames=0)
+    add_beep(source, tmp_path / name, codec=codec, rate=rate, beep_sec=1.2)
+    transcode(tmp_path / name, tmp_path / "out.mp4", Recipe(short_side=48))
+    assert beep_begins(tmp_path / name) == pytest.approx(1.2, abs=0.04)
+    assert beep_begins(tmp_path / "out.mp4") == pytest.approx(beep_begins(tmp_path / name), abs=0.03)
+
+
+def test_a_gap_in_the_sound_becomes_silence_of_its_length(tmp_path):
+    source = write_video(tmp_path / "a.mp4", 50, b_frames=0)
+    add_beep(source, tmp_path / "a.mkv", codec="pcm_s16le", rate=8000, beep_sec=1.2, left_out=(0.4, 0.9))
+    transcode(tmp_path / "a.mkv", tmp_path / "out.mp4", Recipe(short_side=48))
+    assert beep_begins(tmp_path / "out.mp4") == pytest.approx(1.2, abs=0.03)
+
+
+def add_beep(pictures, target, *, codec, rate, beep_sec, left_out=(0.0, 0.0)):
+    """The pictures, copied, and 2 s of sound: silence up to `beep_sec`, then 440 Hz."""
+    with av.open(str(pictures)) as reader, av.open(str(target), "w") as out:
+        stream = out.add_stream_from_template(reader.streams.video[0])
+        sound = out.add_stream(codec, rate=rate, layout="mono")
+        for packet in reader.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+        seconds = np.arange(2 * rate) / rate
+        wave = (np.sin(seconds * 2 * np.pi * 440) * (seconds >= beep_sec) * 10000).astype(np.int16)
+        for first in range(0, len(wave), rate // 50):
+            if left_out[0] <= first / rate < left_out[1]:
+                continue
+            block = av.AudioFrame.from_ndarray(
+                wave[None, first : first + rate // 50], format="s16", layout="mono"
+            )
+            block.sample_rate, block.pts, block.time_base = rate, first, Fraction(1, rate)
+            out.mux(sound.encode(block))
+        out.mux(sound.encode(None))
+
+
+def beep_begins(path):
+    """Seconds from the first picture to the first loud sample."""
+    with av.open(str(path)) as container:
+        start_sec = next(container.decode(video=0)).time
+    with av.open(str(path)) as container:
+        for frame in container.decode(audio=0):
+            loud = np.abs(frame.to_ndarray()[0].astype(np.float64))
+            loud = np.flatnonzero(loud > (3000 if frame.format.name.startswith("s16") else 0.1))
+            if len(loud):
+                return frame.time - start_sec + loud[0] / frame.sample_rate
+    raise AssertionError("no sound")
 
 
 def test_a_file_that_does_not_decode_is_an_error_and_leaves_nothing(tmp_path):
@@ -148,6 +208,51 @@ def test_a_video_that_takes_too_long_is_an_error(challenge):
         InputError, match=r"v0\.mp4: cannot be transcoded \(no answer within the time limit\)"
     ):
         run(challenge, 0, timeout_sec=0.001)
+
+
+def test_a_file_that_fails_is_named_in_one_line_after_the_others_are_made(challenge, capsys):
+    (challenge / "videos/v1.mp4").write_bytes(b"nothing")
+    with pytest.raises(InputError) as error:
+        run(challenge, 0, num_shards=1)
+    line = str(error.value)
+    assert line.startswith(f"{challenge}/videos/v1.mp4: cannot be ")
+    assert "; 1 of 5 videos of this shard fail" in line and "Take the failing ones out" in line
+    assert line.count("v1.mp4") == 1 and "VideoError" not in line and "\n" not in line
+    made = {p.name for p in (challenge / "media/train/0000").glob("*.mp4")}
+    assert made == {"v0.mp4", "v2.mp4", "v3.mp4", "v4.mp4"}
+    assert "v1.mp4: cannot be " in capsys.readouterr().err
+
+
+def test_the_reason_of_a_failure_is_said_once():
+    message = (
+        "lgdnet.video.reader.VideoError: /a/b.avi: cannot be transcoded (Invalid argument). Probe it again."
+    )
+    assert stage.reason_of(Failure("error", message), "/a/b.avi") == "Invalid argument"
+    assert (
+        stage.reason_of(Failure("error", "ValueError: no such layout"), "/a/b.avi")
+        == "ValueError: no such layout"
+    )
+
+
+@pytest.mark.parametrize("what", ["time of writing", "digest in the manifest"])
+def test_a_source_replaced_by_one_of_equal_size_is_transcoded_again(what, challenge):
+    manifest = challenge / "train.csv"
+    lines = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([f"{lines[0]},digest", *(f"{line},old" for line in lines[1:])]) + "\n")
+    out = run(challenge, 0)
+    target = challenge / "media/train/0000/v1.mp4"
+    before = target.stat().st_mtime_ns
+    out.unlink()
+    run(challenge, 0)
+    assert target.stat().st_mtime_ns == before
+    if what == "time of writing":
+        os.utime(challenge / "videos/v1.mp4", ns=(1, 1))
+    else:
+        manifest.write_text(
+            manifest.read_text().replace("v1.mp4,run,0,30,seek,old", "v1.mp4,run,0,30,seek,new")
+        )
+    run(challenge, 0)
+    assert target.stat().st_mtime_ns != before
 
 
 def test_whole_files_are_known_by_their_size(tmp_path):

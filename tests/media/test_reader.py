@@ -55,6 +55,30 @@ def test_a_file_that_is_not_a_video_is_an_error(tmp_path):
         read_frames(path, [0])
 
 
+def test_a_track_that_begins_unannounced_does_not_end_the_pictures(tmp_path):
+    """PyAV raises an IndexError for packets of a stream that it did not see when it opened the file."""
+    from lgdnet.video.reader import Damage, decoded, opened
+
+    class Surprising:
+        """A container whose first demuxing ends like that after ten packets."""
+
+        def __init__(self, container):
+            self.container, self.calls = container, 0
+
+        def demux(self, stream):
+            self.calls += 1
+            for i, packet in enumerate(self.container.demux(stream)):
+                yield packet
+                if self.calls == 1 and i == 9:
+                    raise IndexError("list index out of range")
+
+    damage = Damage()
+    with opened(write_video(tmp_path / "a.mp4", 30)) as (container, stream):
+        surprising = Surprising(container)
+        assert sum(1 for _ in decoded(surprising, stream, damage)) == 30
+    assert surprising.calls == 2 and damage.total == 0
+
+
 def test_a_picture_larger_than_the_limit_is_refused_before_it_is_decoded(tmp_path):
     path = write_video(tmp_path / "a.mp4", 3)
     from lgdnet.video.reader import opened
