@@ -169,11 +169,11 @@ class Sound:
             elif container.duration is not None:
                 self._declared_sec = container.duration / av.time_base
             name_common_layouts(sound)
-            pictures = _moving_pictures(container)
+            pictures = moving_pictures(container)
             if pictures is not None:
                 yield from self._frames_and_first_picture(container, sound, pictures)
             else:
-                for packet in _packets(container, sound):
+                for packet in packets_of(container, sound):
                     yield from self._decode(packet)
 
     def _frames_and_first_picture(
@@ -183,7 +183,7 @@ class Sound:
         if container.format.name == "avi" and pictures.start_time is not None:
             # AVI has no time stamps, only an order; those that FFmpeg makes up run late by the reordering delay.
             self._first_picture_sec = float(pictures.start_time * (pictures.time_base or 0))
-        for packet in _packets(container, sound, pictures):
+        for packet in packets_of(container, sound, pictures):
             if packet.stream is sound:
                 yield from self._decode(packet)
             elif self._first_picture_sec is None and looked_at < MAX_PACKETS_TO_FIRST_PICTURE:
@@ -225,7 +225,7 @@ def probe_sound(path: Path, *, max_hours: float = MAX_HOURS) -> SoundFacts:
     return sound.facts
 
 
-def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> Iterator[Packet]:
+def packets_of(container: InputContainer, *streams: AudioStream | VideoStream) -> Iterator[Packet]:
     """Packets until the file ends or breaks: what lies behind a broken place cannot be placed in time."""
     packets = container.demux(*streams)
     while True:
@@ -241,7 +241,7 @@ def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> 
         yield packet
 
 
-def _moving_pictures(container: InputContainer) -> VideoStream | None:
+def moving_pictures(container: InputContainer) -> VideoStream | None:
     """The video track, where there is one that decodes and is not the cover of a record."""
     pictures = container.streams.best("video")
     if (

@@ -8,7 +8,7 @@ from lgdnet.audio.extraction import Noise, extract_all
 from lgdnet.audio.reading import SoundFacts
 from lgdnet.audio.storage import MelWriter, summary
 from lgdnet.log import progress, say, warn
-from lgdnet.manifest import read_manifest
+from lgdnet.manifest import Manifest, read_manifest
 from lgdnet.settings import AudioSettings
 
 SHORTER_SEC = 0.5  # sound that ends so much before its container says so was cut off
@@ -45,14 +45,27 @@ def run(
             noise=noise,
             num_workers=num_workers,
             timeout_sec=settings.timeout_sec,
+            variable_rate=variable_rate_of(videos),
         )
         for sound in progress(extracted, what="audio", total=len(ids), unit="videos"):
             for frames in sound.blocks():
                 writer.add_frames(frames)
-            writer.end_video(ids[sound.position], sound.facts)
+            writer.end_video(ids[sound.position], sound.facts, sound.frame_times_sec)
             warn_if_cut_off(files[sound.position], sound.facts)
             found.append(sound.facts)
     say("audio: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in summary(found).items()))
+
+
+def variable_rate_of(videos: Manifest) -> dict[str, int]:
+    """Number of frames of each video whose frame numbers do not tell its times."""
+    if "has_constant_rate" not in videos.table.columns:
+        return {}
+    is_variable = ~videos.table["has_constant_rate"].to_numpy(bool) & (videos.num_frames > 0)
+    return {
+        str(videos.video_ids[row]): int(videos.num_frames[row])
+        for row in range(len(videos))
+        if is_variable[row]
+    }
 
 
 def warn_if_cut_off(path: Path, facts: SoundFacts) -> None:

@@ -92,7 +92,7 @@ def test_frames_of_a_long_sound_travel_in_parts(make, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "ROWS_AT_ONCE", 30)
     path = make("a.wav", tone(1.0))
     facts = extract(path, tmp_path / "frames", video_id="a")
-    blocks = list(extraction.Extracted(0, facts, tmp_path / "frames").blocks())
+    blocks = list(extraction.Extracted(0, facts, tmp_path / "frames", np.zeros(0)).blocks())
     assert [len(block) for block in blocks] == [30, 30, 30, 11]
     np.testing.assert_array_equal(np.concatenate(blocks), log_mel(read_sound(path)[0]))
 
