@@ -161,8 +161,8 @@ class Sound:
                 f"{self.path}: not a file that FFmpeg can open ({error}). Replace or remove it."
             ) from error
         with container:
-            sound = container.streams.best("audio")
-            if not isinstance(sound, AudioStream) or sound.codec_context is None:  # no track, or no decoder
+            sound = _sound_track(container)
+            if sound is None:
                 return
             if sound.duration is not None and sound.time_base is not None:
                 self._declared_sec = float(sound.duration * sound.time_base)
@@ -239,6 +239,16 @@ def packets_of(container: InputContainer, *streams: AudioStream | VideoStream) -
         if packet is None:
             return
         yield packet
+
+
+def _sound_track(container: InputContainer) -> AudioStream | None:
+    """The best sound track that has a decoder.
+
+    Of a track that joins late in a transport stream FFmpeg knows no rate when it opens the file, and does not
+    count it among the best ones; decoding tells the rate.
+    """
+    sound = container.streams.best("audio") or next(iter(container.streams.audio), None)
+    return sound if isinstance(sound, AudioStream) and sound.codec_context is not None else None
 
 
 def moving_pictures(container: InputContainer) -> VideoStream | None:

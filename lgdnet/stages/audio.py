@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from lgdnet.artefact import file_digest, provenance
 from lgdnet.audio.extraction import Noise, extract_all
 from lgdnet.audio.reading import SoundFacts
@@ -32,6 +34,7 @@ def run(
     ids = [str(video_id) for video_id in videos.video_ids]
     files = [video_root / path for path in videos.paths]
     made_by = provenance({"audio": settings.model_dump(mode="json")}, {"manifest": file_digest(manifest)})
+    expected = videos.has_audio if "has_audio" in videos.table.columns else np.zeros(len(videos), bool)
     noise = None if settings.noise is None else Noise(settings.noise.snr_db, settings.noise.seed)
     found: list[SoundFacts] = []
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,8 @@ def run(
                 writer.add_frames(frames)
             writer.end_video(ids[sound.position], sound.facts, sound.frame_times_sec)
             warn_if_cut_off(files[sound.position], sound.facts)
+            if expected[sound.position] and not sound.facts.has_audio:
+                warn(f"{files[sound.position]}: has a sound track by the manifest, but nothing of it decodes")
             found.append(sound.facts)
     say("audio: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in summary(found).items()))
 

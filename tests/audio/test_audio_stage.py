@@ -60,6 +60,20 @@ def test_the_stage_writes_frames_and_facts_of_every_video_in_order(make, tmp_pat
     assert "2 videos, 1 without track" in capsys.readouterr().err
 
 
+def test_a_track_of_which_nothing_decodes_is_pointed_out(make, tmp_path, capsys, in_this_process):
+    make("a.mp4", pictures=BLACK)
+    make("b.mp4", pictures=BLACK)
+    row = {"label": "", "class_index": -1, "num_frames": 30, "fps": 25.0}
+    rows = [{**row, "video_id": v, "path": f"{v}.mp4", "has_audio": v == "a"} for v in "ab"]
+    write_manifest(tmp_path / "m.csv", pd.DataFrame(rows))
+    stage.run(
+        manifest=tmp_path / "m.csv", video_root=tmp_path, out=tmp_path / "0.h5", settings=AudioSettings()
+    )
+    said = capsys.readouterr().err
+    assert "a.mp4: has a sound track by the manifest, but nothing of it decodes" in said
+    assert "b.mp4" not in said
+
+
 def test_noise_is_added_at_the_level_of_each_video_and_repeats(make, tmp_path, in_this_process):
     make("a.wav", tone(1.0, level=0.3))
     manifest = manifest_of(tmp_path / "train.csv", ["a.wav"])
