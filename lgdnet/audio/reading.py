@@ -42,7 +42,7 @@ class SoundFacts:
 
     `start_sec`: the first sample on the clock whose zero is the first picture shown (0 without pictures);
     positive when the sound starts late. `duration_sec`: of what was decoded, gaps filled.
-    `declared_sec`: what the container promises. `peak`: largest magnitude after mixing, 1 is full scale.
+    `declared_sec`: what the container promises of the track, from its first sample on. `peak`: largest magnitude after mixing, 1 is full scale.
     """
 
     has_audio: bool = False
@@ -76,6 +76,7 @@ class Sound:
         self._first_sound_sec: float | None = None
         self._first_picture_sec: float | None = None
         self._declared_sec = 0.0
+        self._declared_end_sec: float | None = None  # where only that is promised
         self._sample_rate = 0
         self._num_channels = 0
         self._codec = ""
@@ -89,7 +90,7 @@ class Sound:
             has_audio=True,
             start_sec=0.0 if pictures_start is None else self._first_sound_sec - pictures_start,
             duration_sec=self._num_samples / SAMPLE_RATE,
-            declared_sec=self._declared_sec,
+            declared_sec=self._declared(self._first_sound_sec),
             sample_rate=self._sample_rate,
             num_channels=self._num_channels,
             codec=self._codec,
@@ -97,6 +98,11 @@ class Sound:
             num_gaps=self._num_gaps,
             num_bad_packets=self._num_bad_packets,
         )
+
+    def _declared(self, first_sound_sec: float) -> float:
+        if self._declared_end_sec is None:
+            return self._declared_sec
+        return max(self._declared_end_sec - first_sound_sec, 0.0)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """(samples,) float32 arrays of BLOCK_SAMPLES, the last one shorter; none where there is no sound."""
@@ -164,10 +170,7 @@ class Sound:
             sound = _sound_track(container)
             if sound is None:
                 return
-            if sound.duration is not None and sound.time_base is not None:
-                self._declared_sec = float(sound.duration * sound.time_base)
-            elif container.duration is not None:
-                self._declared_sec = container.duration / av.time_base
+            self._note_promise(container, sound)
             name_common_layouts(sound)
             pictures = moving_pictures(container)
             if pictures is not None:
@@ -175,6 +178,12 @@ class Sound:
             else:
                 for packet in packets_of(container, sound):
                     yield from self._decode(packet)
+
+    def _note_promise(self, container: InputContainer, sound: AudioStream) -> None:
+        if sound.duration is not None and sound.time_base is not None:
+            self._declared_sec = float(sound.duration * sound.time_base)
+        elif (end_sec := _promised_end_sec(container, sound)) is not None:
+            self._declared_end_sec = end_sec
 
     def _frames_and_first_picture(
         self, container: InputContainer, sound: AudioStream, pictures: VideoStream
@@ -249,6 +258,24 @@ def _sound_track(container: InputContainer) -> AudioStream | None:
     """
     sound = container.streams.best("audio") or next(iter(container.streams.audio), None)
     return sound if isinstance(sound, AudioStream) and sound.codec_context is not None else None
+
+
+def _promised_end_sec(container: InputContainer, sound: AudioStream) -> float | None:
+    """When the track ends, on the clock of its time stamps, of containers that promise no length of a track.
+
+    Matroska counts from zero, also where the first time stamp is later. The length of a file with pictures
+    may be theirs and promises nothing of the sound.
+    """
+    try:
+        hours, minutes, seconds = sound.metadata.get("DURATION", "").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:  # nothing said, or nothing that can be understood
+        pass
+    if container.duration is None or moving_pictures(container) is not None:
+        return None
+    is_matroska = "matroska" in container.format.name
+    first = 0 if is_matroska else container.start_time or 0
+    return (first + container.duration) / av.time_base
 
 
 def moving_pictures(container: InputContainer) -> VideoStream | None:

@@ -140,6 +140,19 @@ def test_a_decoder_that_takes_too_long_is_named(make, tmp_path):
     assert "a.wav: the decoder of its sound crashed (code -11)" in str(crashed)
 
 
+@pytest.mark.parametrize(
+    "name, codec", [("a.mkv", "flac"), ("a.mka", "flac"), ("a.mp4", "aac"), ("a.ts", "aac"), ("a.flv", "aac")]
+)
+def test_a_late_track_that_is_whole_is_not_said_to_be_cut_off(make, capsys, name, codec):
+    pictures = None if name == "a.mka" else np.zeros((125, 32, 32, 3), np.uint8)
+    path = make(name, tone(1.5), codec=codec, pictures=pictures, sound_start_sec=2.0)
+    facts = read_sound(path)[1]
+    stage.warn_if_cut_off(path, facts)
+    assert capsys.readouterr().err == ""
+    # the length of a Flash file is that of its pictures
+    assert facts.declared_sec == pytest.approx(facts.duration_sec if name != "a.flv" else 0.0, abs=0.1)
+
+
 def test_sound_that_ends_before_its_container_says_is_pointed_out(make, capsys):
     path = make("a.mkv", tone(2.0), codec="flac", jumps={16_128: 5_000.0})
     stage.warn_if_cut_off(path, read_sound(path)[1])
