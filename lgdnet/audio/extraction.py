@@ -4,13 +4,14 @@ A decoder that hangs or crashes on one file must not take hours of a shard with 
 file next to the result, so that memory stays bounded however long the sound is.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from lgdnet.audio.frame_times import frame_times
 from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.noise import add_white_noise, mean_power, noise_generator
 from lgdnet.audio.reading import AudioError, Sound, SoundFacts, probe_sound
@@ -33,6 +34,7 @@ class Extracted(NamedTuple):
     position: int  # in the list that was asked for
     facts: SoundFacts
     frames_file: Path
+    frame_times_sec: np.ndarray  # (pictures,) float64, when each is shown; (0,) where that was not asked for
 
     def blocks(self) -> Iterator[np.ndarray]:
         """(frames, NUM_MELS) float32"""
@@ -67,13 +69,22 @@ def extract_all(
     noise: Noise | None = None,
     num_workers: int = 1,
     timeout_sec: float,
+    variable_rate: Mapping[str, int] | None = None,
 ) -> Iterator[Extracted]:
     """The sound of every (video id, path), in this order. `work_dir` holds frames of few videos at a time.
+
+    `variable_rate`: number of pictures of those videos whose pictures' times are wanted, too.
 
     AudioError names a file that does not open, or whose decoder hangs or crashes.
     """
     calls = [
-        (str(path), str(work_dir / str(i)), video_id, None if noise is None else tuple(noise))
+        (
+            str(path),
+            str(work_dir / str(i)),
+            video_id,
+            None if noise is None else tuple(noise),
+            (variable_rate or {}).get(video_id, 0),
+        )
         for i, (video_id, path) in enumerate(videos)
     ]
     outcomes = killable_map(
@@ -87,8 +98,11 @@ def extract_all(
         waiting[position] = SoundFacts(**outcome)
         while next_position in waiting:
             frames_file = work_dir / str(next_position)
-            yield Extracted(next_position, waiting.pop(next_position), frames_file)
+            times_file = times_beside(frames_file)
+            times = np.fromfile(times_file, np.float64)
+            yield Extracted(next_position, waiting.pop(next_position), frames_file, times)
             frames_file.unlink()
+            times_file.unlink()
             next_position += 1
 
 
@@ -103,7 +117,14 @@ def failure(path: Path, outcome: Failure, timeout_sec: float) -> AudioError:
     return AudioError(f"{path}: {what}. Drop the video from the annotations, or raise audio.timeout_sec.")
 
 
-def answer(path: str, frames_file: str, video_id: str, noise: tuple[float, int] | None) -> dict:
+def times_beside(frames_file: Path) -> Path:
+    """Where a worker process leaves the times of the pictures."""
+    return frames_file.with_name(f"{frames_file.name}.times")
+
+
+def answer(
+    path: str, frames_file: str, video_id: str, noise: tuple[float, int] | None, num_pictures: int
+) -> dict:
     """`extract` for a worker process: everything that travels is plain."""
     import torch
 
@@ -111,6 +132,9 @@ def answer(path: str, frames_file: str, video_id: str, noise: tuple[float, int] 
     found = extract(
         Path(path), Path(frames_file), video_id=video_id, noise=None if noise is None else Noise(*noise)
     )
+    wanted = num_pictures if found.has_audio else 0
+    times = frame_times(Path(path), wanted) if wanted else np.zeros(0)
+    times.tofile(times_beside(Path(frames_file)))
     return asdict(found)
 
 

@@ -42,7 +42,7 @@ class SoundFacts:
 
     `start_sec`: the first sample on the clock whose zero is the first picture shown (0 without pictures);
     positive when the sound starts late. `duration_sec`: of what was decoded, gaps filled.
-    `declared_sec`: what the container promises. `peak`: largest magnitude after mixing, 1 is full scale.
+    `declared_sec`: what the container promises of the track, from its first sample on. `peak`: largest magnitude after mixing, 1 is full scale.
     """
 
     has_audio: bool = False
@@ -76,6 +76,7 @@ class Sound:
         self._first_sound_sec: float | None = None
         self._first_picture_sec: float | None = None
         self._declared_sec = 0.0
+        self._declared_end_sec: float | None = None  # where only that is promised
         self._sample_rate = 0
         self._num_channels = 0
         self._codec = ""
@@ -89,7 +90,7 @@ class Sound:
             has_audio=True,
             start_sec=0.0 if pictures_start is None else self._first_sound_sec - pictures_start,
             duration_sec=self._num_samples / SAMPLE_RATE,
-            declared_sec=self._declared_sec,
+            declared_sec=self._declared(self._first_sound_sec),
             sample_rate=self._sample_rate,
             num_channels=self._num_channels,
             codec=self._codec,
@@ -97,6 +98,11 @@ class Sound:
             num_gaps=self._num_gaps,
             num_bad_packets=self._num_bad_packets,
         )
+
+    def _declared(self, first_sound_sec: float) -> float:
+        if self._declared_end_sec is None:
+            return self._declared_sec
+        return max(self._declared_end_sec - first_sound_sec, 0.0)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """(samples,) float32 arrays of BLOCK_SAMPLES, the last one shorter; none where there is no sound."""
@@ -161,20 +167,23 @@ class Sound:
                 f"{self.path}: not a file that FFmpeg can open ({error}). Replace or remove it."
             ) from error
         with container:
-            sound = container.streams.best("audio")
-            if not isinstance(sound, AudioStream) or sound.codec_context is None:  # no track, or no decoder
+            sound = _sound_track(container)
+            if sound is None:
                 return
-            if sound.duration is not None and sound.time_base is not None:
-                self._declared_sec = float(sound.duration * sound.time_base)
-            elif container.duration is not None:
-                self._declared_sec = container.duration / av.time_base
+            self._note_promise(container, sound)
             name_common_layouts(sound)
-            pictures = _moving_pictures(container)
+            pictures = moving_pictures(container)
             if pictures is not None:
                 yield from self._frames_and_first_picture(container, sound, pictures)
             else:
-                for packet in _packets(container, sound):
+                for packet in packets_of(container, sound):
                     yield from self._decode(packet)
+
+    def _note_promise(self, container: InputContainer, sound: AudioStream) -> None:
+        if sound.duration is not None and sound.time_base is not None:
+            self._declared_sec = float(sound.duration * sound.time_base)
+        elif (end_sec := _promised_end_sec(container, sound)) is not None:
+            self._declared_end_sec = end_sec
 
     def _frames_and_first_picture(
         self, container: InputContainer, sound: AudioStream, pictures: VideoStream
@@ -183,7 +192,7 @@ class Sound:
         if container.format.name == "avi" and pictures.start_time is not None:
             # AVI has no time stamps, only an order; those that FFmpeg makes up run late by the reordering delay.
             self._first_picture_sec = float(pictures.start_time * (pictures.time_base or 0))
-        for packet in _packets(container, sound, pictures):
+        for packet in packets_of(container, sound, pictures):
             if packet.stream is sound:
                 yield from self._decode(packet)
             elif self._first_picture_sec is None and looked_at < MAX_PACKETS_TO_FIRST_PICTURE:
@@ -225,7 +234,7 @@ def probe_sound(path: Path, *, max_hours: float = MAX_HOURS) -> SoundFacts:
     return sound.facts
 
 
-def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> Iterator[Packet]:
+def packets_of(container: InputContainer, *streams: AudioStream | VideoStream) -> Iterator[Packet]:
     """Packets until the file ends or breaks: what lies behind a broken place cannot be placed in time."""
     packets = container.demux(*streams)
     while True:
@@ -241,7 +250,35 @@ def _packets(container: InputContainer, *streams: AudioStream | VideoStream) -> 
         yield packet
 
 
-def _moving_pictures(container: InputContainer) -> VideoStream | None:
+def _sound_track(container: InputContainer) -> AudioStream | None:
+    """The best sound track that has a decoder.
+
+    Of a track that joins late in a transport stream FFmpeg knows no rate when it opens the file, and does not
+    count it among the best ones; decoding tells the rate.
+    """
+    sound = container.streams.best("audio") or next(iter(container.streams.audio), None)
+    return sound if isinstance(sound, AudioStream) and sound.codec_context is not None else None
+
+
+def _promised_end_sec(container: InputContainer, sound: AudioStream) -> float | None:
+    """When the track ends, on the clock of its time stamps, of containers that promise no length of a track.
+
+    Matroska counts from zero, also where the first time stamp is later. The length of a file with pictures
+    may be theirs and promises nothing of the sound.
+    """
+    try:
+        hours, minutes, seconds = sound.metadata.get("DURATION", "").split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:  # nothing said, or nothing that can be understood
+        pass
+    if container.duration is None or moving_pictures(container) is not None:
+        return None
+    is_matroska = "matroska" in container.format.name
+    first = 0 if is_matroska else container.start_time or 0
+    return (first + container.duration) / av.time_base
+
+
+def moving_pictures(container: InputContainer) -> VideoStream | None:
     """The video track, where there is one that decodes and is not the cover of a record."""
     pictures = container.streams.best("video")
     if (

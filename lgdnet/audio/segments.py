@@ -13,16 +13,26 @@ from lgdnet.clips import clip_starts
 
 
 def clip_centres_sec(
-    starts: Sequence[int], *, clip_length: int, frame_stride: int, num_video_frames: int, fps: float
+    starts: Sequence[int],
+    *,
+    clip_length: int,
+    frame_stride: int,
+    num_video_frames: int,
+    fps: float,
+    frame_times_sec: np.ndarray | None = None,
 ) -> np.ndarray:
     """Middle of each clip in seconds: first frames (clips,) -> (clips,).
 
-    A clip shows the time from the start of its first frame to the end of its last one, or to the end of a
-    video that is too short for it and loops.
+    A clip shows its first frame to its last one, or to the last one of a video that is too short for it and
+    loops; its middle is the moment when half of its frames have been shown. `frame_times_sec`, (frames,), says
+    when each frame is shown where the rate is not constant; without it, or empty, the rate `fps` tells.
     """
     first = np.asarray(starts, np.float64)
     shown = np.minimum(clip_length * frame_stride, num_video_frames - first)
-    return (first + shown / 2) / fps
+    if frame_times_sec is None or not len(frame_times_sec):
+        return (first + shown / 2) / fps
+    times = np.append(frame_times_sec, frame_times_sec[-1] + 1 / fps)
+    return np.interp(first + shown / 2, np.arange(len(times)), times)
 
 
 def first_mel_frame(centre_sec: float, *, start_sec: float, segment_frames: int) -> int:
@@ -45,6 +55,7 @@ def segment_places(
     frame_stride: int = 1,
     segment_frames: int,
     draw: int = 0,
+    frame_times_sec: np.ndarray | None = None,
 ) -> tuple[list[int], list[int]]:
     """First video frame of each evenly spaced clip, and first log-mel frame of the segment around its middle.
 
@@ -64,6 +75,7 @@ def segment_places(
         frame_stride=frame_stride,
         num_video_frames=num_video_frames,
         fps=fps,
+        frame_times_sec=frame_times_sec,
     )
     return starts, [
         first_mel_frame(centre, start_sec=start_sec, segment_frames=segment_frames)

@@ -4,6 +4,8 @@ mel                   (frames, NUM_MELS) float16   all videos one after the othe
 first_frame           (videos + 1,) int64          video i owns frames first_frame[i] .. first_frame[i + 1]
 video_id, codec       (videos,) text
 the other SoundFacts  (videos,)                    true start, duration, has_audio, peak, ...
+frame_time_sec        (pictures,) float64          when each picture is shown, of videos with a variable rate
+first_frame_time      (videos + 1,) int64          video i owns times first_frame_time[i] .. [i + 1]; mostly none
 sum, sum_of_squares   (videos, NUM_MELS) float64   over a video's frames, for the standardisation
 attributes            format, num_videos, complete, settings, inputs, code_version
 
@@ -23,7 +25,7 @@ from lgdnet.artefact import atomic
 from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.reading import AudioError, SoundFacts
 
-FORMAT = "lgdnet-mel-1"
+FORMAT = "lgdnet-mel-2"
 CHUNK_FRAMES = 256
 TEXT_FIELDS = {"codec"}
 
@@ -40,6 +42,7 @@ class MelWriter:
         self._ids: list[str] = []
         self._facts: list[SoundFacts] = []
         self._first_frame = [0]
+        self._first_frame_time = [0]
         self._sums: list[np.ndarray] = []
 
     def __enter__(self) -> "MelWriter":
@@ -51,6 +54,9 @@ class MelWriter:
             chunks=(CHUNK_FRAMES, NUM_MELS),
             dtype="float16",
             fletcher32=True,
+        )
+        self._times = self._h5.create_dataset(
+            "frame_time_sec", shape=(0,), maxshape=(None,), chunks=(CHUNK_FRAMES,), dtype="float64"
         )
         return self
 
@@ -65,13 +71,20 @@ class MelWriter:
         exact = mel.astype(np.float64)
         self._sums[-1] += np.stack([exact.sum(0), np.square(exact).sum(0)])
 
-    def end_video(self, video_id: str, facts: SoundFacts) -> None:
-        """The frames since the last call are this video's; there may be none."""
+    def end_video(self, video_id: str, facts: SoundFacts, frame_times_sec: np.ndarray | None = None) -> None:
+        """The frames since the last call are this video's; there may be none.
+
+        `frame_times_sec`: (pictures,), when each is shown, of a video whose rate is not constant.
+        """
         if len(self._sums) == len(self._ids):
             self._sums.append(np.zeros((2, NUM_MELS)))
         self._ids.append(video_id)
         self._facts.append(facts)
         self._first_frame.append(len(self._mel))
+        if frame_times_sec is not None and len(frame_times_sec):
+            self._times.resize(len(self._times) + len(frame_times_sec), axis=0)
+            self._times[-len(frame_times_sec) :] = frame_times_sec
+        self._first_frame_time.append(len(self._times))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -87,6 +100,7 @@ class MelWriter:
         h5 = self._h5
         h5["video_id"] = np.array(self._ids, dtype=object) if self._ids else np.array([], dtype="S1")
         h5["first_frame"] = np.array(self._first_frame, np.int64)
+        h5["first_frame_time"] = np.array(self._first_frame_time, np.int64)
         for name in (field.name for field in fields(SoundFacts)):
             values = [getattr(facts, name) for facts in self._facts]
             h5[name] = np.array(values, dtype="S" if name in TEXT_FIELDS else None)
@@ -103,6 +117,7 @@ class MelStore:
         self.paths = list(paths)
         self._files: dict[Path, h5py.File] = {}
         self._place: dict[str, tuple[Path, int, int]] = {}  # video id -> file, first frame, end
+        self._times: dict[str, tuple[int, int]] = {}  # video id -> first time, end, in the same file
         self._facts: dict[str, SoundFacts] = {}
         for path in self.paths:
             self._read_tables(path)
@@ -110,6 +125,7 @@ class MelStore:
     def _read_tables(self, path: Path) -> None:
         with open_shard(path) as h5:
             first = h5["first_frame"][:].tolist()
+            first_time = h5["first_frame_time"][:].tolist()
             ids = [value.decode() for value in h5["video_id"][:]]
             columns = {field.name: h5[field.name][:].tolist() for field in fields(SoundFacts)}
         columns["codec"] = [value.decode() for value in columns["codec"]]
@@ -120,6 +136,8 @@ class MelStore:
                     "Name the shards of one split only."
                 )
             self._place[video_id] = (path, first[i], first[i + 1])
+            if first_time[i] < first_time[i + 1]:
+                self._times[video_id] = (first_time[i], first_time[i + 1])
             self._facts[video_id] = SoundFacts(**{name: column[i] for name, column in columns.items()})
 
     @property
@@ -141,13 +159,24 @@ class MelStore:
     def frames(self, video_id: str, first: int = 0, end: int | None = None) -> np.ndarray:
         """Frames first .. end of this video, as far as they exist. -> (frames, NUM_MELS) float16"""
         self._check(video_id)
-        path, video_first, video_end = self._place[video_id]
+        _, video_first, video_end = self._place[video_id]
         low = min(video_first + max(first, 0), video_end)
         high = video_end if end is None else max(min(video_first + end, video_end), low)
+        return self._read(video_id, "mel", low, high)
+
+    def frame_times_sec(self, video_id: str) -> np.ndarray:
+        """When each picture is shown, (pictures,) float64 from the first one on; (0,) where its rate is constant."""
+        self._check(video_id)
+        if video_id not in self._times:
+            return np.zeros(0)
+        return self._read(video_id, "frame_time_sec", *self._times[video_id])
+
+    def _read(self, video_id: str, dataset: str, low: int, high: int) -> np.ndarray:
+        path = self._place[video_id][0]
         if path not in self._files:
             self._files[path] = open_shard(path)
         try:
-            return self._files[path]["mel"][low:high]
+            return self._files[path][dataset][low:high]
         except OSError as error:
             raise AudioError(
                 f"{path}: frames of {video_id!r} do not read ({error}). Delete the file and run "

@@ -97,6 +97,7 @@ class AudioSource:
             frame_stride=self.frame_stride,
             segment_frames=self.segment_frames,
             draw=self.draw,
+            frame_times_sec=self.store.frame_times_sec(self.video_ids[row]),
         )
 
     def segment(self, row: int, first: int) -> np.ndarray:

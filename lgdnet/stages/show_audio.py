@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lgdnet.artefact import atomic
+from lgdnet.audio.frame_times import frame_times
 from lgdnet.audio.grid import FRAMES_PER_SEC
 from lgdnet.audio.logmel import log_mel
 from lgdnet.audio.picture import draw_sound, spans
@@ -36,6 +37,7 @@ def run(
         clip_length=clip_length,
         frame_stride=frame_stride,
         segment_frames=segment_frames,
+        frame_times_sec=None if pictures.has_constant_rate else frame_times(video, pictures.num_frames),
     )
     png = out / f"{video.stem}.audio.png"
     with atomic(png) as tmp:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+PICTURE_TICKS = 12_000  # per second
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -32,9 +34,11 @@ def write_media(
     fps: int = 25,
     pictures_start_sec: float = 0.0,
     jumps: dict[int, float] | None = None,
+    picture_times_sec: np.ndarray | None = None,
 ) -> Path:
     """A file with sound, (samples,) or (samples, channels), and pictures (T, H, W, 3) uint8, each optional.
 
+    `picture_times_sec`: when each picture is shown, where that is not regular.
     `jumps`: {sample: seconds} moves everything from that sample on later (earlier if negative) in time.
     """
     with av.open(str(path), "w") as container:
@@ -43,7 +47,11 @@ def write_media(
             video = container.add_stream("libx264", rate=fps, options={"crf": "10", "preset": "ultrafast"})
             video.height, video.width = pictures.shape[1:3]
             video.pix_fmt = "yuv420p"
-            streams.append((video, picture_frames(pictures, fps, pictures_start_sec)))
+            times_sec = pictures_start_sec + np.arange(len(pictures)) / fps
+            if picture_times_sec is not None:
+                video.codec_context.time_base = Fraction(1, PICTURE_TICKS)
+                times_sec = picture_times_sec
+            streams.append((video, picture_frames(pictures, times_sec)))
         if sound is not None:
             channels = 1 if sound.ndim == 1 else sound.shape[1]
             audio = container.add_stream(
@@ -58,10 +66,10 @@ def write_media(
     return path
 
 
-def picture_frames(pictures, fps, start_sec):
-    for i, picture in enumerate(pictures):
+def picture_frames(pictures, times_sec):
+    for picture, time_sec in zip(pictures, times_sec, strict=True):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-        frame.pts, frame.time_base = i + round(start_sec * fps), Fraction(1, fps)
+        frame.pts, frame.time_base = round(time_sec * PICTURE_TICKS), Fraction(1, PICTURE_TICKS)
         yield frame
 
 

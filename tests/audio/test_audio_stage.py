@@ -60,6 +60,20 @@ def test_the_stage_writes_frames_and_facts_of_every_video_in_order(make, tmp_pat
     assert "2 videos, 1 without track" in capsys.readouterr().err
 
 
+def test_a_track_of_which_nothing_decodes_is_pointed_out(make, tmp_path, capsys, in_this_process):
+    make("a.mp4", pictures=BLACK)
+    make("b.mp4", pictures=BLACK)
+    row = {"label": "", "class_index": -1, "num_frames": 30, "fps": 25.0}
+    rows = [{**row, "video_id": v, "path": f"{v}.mp4", "has_audio": v == "a"} for v in "ab"]
+    write_manifest(tmp_path / "m.csv", pd.DataFrame(rows))
+    stage.run(
+        manifest=tmp_path / "m.csv", video_root=tmp_path, out=tmp_path / "0.h5", settings=AudioSettings()
+    )
+    said = capsys.readouterr().err
+    assert "a.mp4: has a sound track by the manifest, but nothing of it decodes" in said
+    assert "b.mp4" not in said
+
+
 def test_noise_is_added_at_the_level_of_each_video_and_repeats(make, tmp_path, in_this_process):
     make("a.wav", tone(1.0, level=0.3))
     manifest = manifest_of(tmp_path / "train.csv", ["a.wav"])
@@ -92,7 +106,7 @@ def test_frames_of_a_long_sound_travel_in_parts(make, tmp_path, monkeypatch):
     monkeypatch.setattr(extraction, "ROWS_AT_ONCE", 30)
     path = make("a.wav", tone(1.0))
     facts = extract(path, tmp_path / "frames", video_id="a")
-    blocks = list(extraction.Extracted(0, facts, tmp_path / "frames").blocks())
+    blocks = list(extraction.Extracted(0, facts, tmp_path / "frames", np.zeros(0)).blocks())
     assert [len(block) for block in blocks] == [30, 30, 30, 11]
     np.testing.assert_array_equal(np.concatenate(blocks), log_mel(read_sound(path)[0]))
 
@@ -124,6 +138,19 @@ def test_a_decoder_that_takes_too_long_is_named(make, tmp_path):
         stage.run(manifest=manifest, video_root=tmp_path, out=tmp_path / "0.h5", settings=settings)
     crashed = extraction.failure(tmp_path / "a.wav", extraction.Failure("crash", "code -11"), 1.0)
     assert "a.wav: the decoder of its sound crashed (code -11)" in str(crashed)
+
+
+@pytest.mark.parametrize(
+    "name, codec", [("a.mkv", "flac"), ("a.mka", "flac"), ("a.mp4", "aac"), ("a.ts", "aac"), ("a.flv", "aac")]
+)
+def test_a_late_track_that_is_whole_is_not_said_to_be_cut_off(make, capsys, name, codec):
+    pictures = None if name == "a.mka" else np.zeros((125, 32, 32, 3), np.uint8)
+    path = make(name, tone(1.5), codec=codec, pictures=pictures, sound_start_sec=2.0)
+    facts = read_sound(path)[1]
+    stage.warn_if_cut_off(path, facts)
+    assert capsys.readouterr().err == ""
+    # the length of a Flash file is that of its pictures
+    assert facts.declared_sec == pytest.approx(facts.duration_sec if name != "a.flv" else 0.0, abs=0.1)
 
 
 def test_sound_that_ends_before_its_container_says_is_pointed_out(make, capsys):

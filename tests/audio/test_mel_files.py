@@ -79,7 +79,7 @@ def test_bad_files_are_named(tmp_path):
         MelStore([tmp_path / "text.h5"])
     with h5py.File(tmp_path / "other.h5", "w") as h5:
         h5.attrs["format"] = "lgdnet-flow-1"
-    with pytest.raises(AudioError, match=r"other\.h5: format is 'lgdnet-flow-1', 'lgdnet-mel-1' is needed"):
+    with pytest.raises(AudioError, match=r"other\.h5: format is 'lgdnet-flow-1', 'lgdnet-mel-2' is needed"):
         MelStore([tmp_path / "other.h5"])
     with pytest.raises(AudioError, match="'a' is also in"):
         MelStore([good, good])

@@ -74,6 +74,21 @@ def test_the_clock_starts_with_the_first_picture_not_with_the_file(make):
     assert facts.start_sec == pytest.approx(-0.4, abs=0.002)
 
 
+def test_sound_that_joins_a_transport_stream_after_megabytes_is_found(make, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (75, 256, 256, 3), dtype=np.uint8)
+    pictures = make("pictures.ts", pictures=noise)
+    both = make(
+        "both.ts", tone(1.0), codec="aac", pictures=BLACK, pictures_start_sec=3.0, sound_start_sec=3.0
+    )
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(pictures.read_bytes() + both.read_bytes())
+    assert joined.stat().st_size > 5_000_000  # what FFmpeg reads to learn of the tracks
+    facts = probe_sound(joined)
+    assert facts.has_audio and facts.sample_rate == 16_000
+    assert facts.start_sec == pytest.approx(3.0 - 0.064, abs=0.002)  # AAC swings in for 64 ms
+    assert facts.duration_sec == pytest.approx(1.0, abs=0.12)
+
+
 def test_missing_sound_in_the_middle_becomes_silence_of_the_same_length(make):
     sound = tone(2.0)
     read, facts = read_sound(make("a.mkv", sound, codec="flac", jumps={16_128: 0.5}))

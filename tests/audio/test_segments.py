@@ -77,3 +77,20 @@ def test_silence_stays_silent_under_relative_noise():
     noisy = add_white_noise(silence, snr_db=0, power=mean_power(silence), generator=noise_generator(1, "a"))
     assert not np.concatenate(list(noisy)).any()
     assert mean_power([]) == 0.0
+
+
+def test_where_the_rate_varies_the_centre_is_when_the_middle_frame_is_shown():
+    times = np.concatenate([np.arange(150) / 30, 5 + np.arange(50) / 10])
+    centres = clip_centres_sec(
+        [0, 142, 170, 184],
+        clip_length=16,
+        frame_stride=1,
+        num_video_frames=200,
+        fps=20,
+        frame_times_sec=times,
+    )
+    assert centres.tolist() == pytest.approx([8 / 30, 5.0, 7.8, 9.2])
+    one_frame = clip_centres_sec(
+        [1], clip_length=1, frame_stride=1, num_video_frames=2, fps=2, frame_times_sec=np.array([0.0, 3.0])
+    )
+    assert one_frame.tolist() == [3.25]
