@@ -31,6 +31,8 @@ from lgdnet.watchdog import Failure
 VERDICTS = ("ok", "missing", "empty", "truncated", "no-video", "too-short", "undecodable")
 # A file is cut off when this much of what its header promises is missing, in seconds and as a share.
 MISSING_SEC, MISSING_SHARE = 0.5, 0.03
+# Made for broadcasts, whose rate is constant: a packet lost before it reached the file leaves nothing but a gap.
+TRACELESS = frozenset({"mpegts", "mpeg"})
 # Above this share of damaged frames a file is of no use. One lost packet spoils everything up to the next
 # keyframe.
 MAX_DAMAGED_SHARE = 0.25
@@ -110,9 +112,8 @@ def probe(
             found = replace(found, **describe(container, stream, scan))
             cut = missing_bytes(path)
             complained = cut > 0 or any(name == container.format.name for _, name, _ in logged)
-            num_damaged = scan.num_damaged + num_missing(
-                scan, promised=stream.frames, has_losses=complained or scan.damage.total > 0
-            )
+            has_losses = complained or scan.damage.total > 0 or container.format.name in TRACELESS
+            num_damaged = scan.num_damaged + num_missing(scan, promised=stream.frames, has_losses=has_losses)
             found = replace(found, num_damaged=max(num_damaged, int(complained)))
             verdict, reason = judge(
                 scan,
@@ -270,8 +271,9 @@ def is_regular(scan: Scan, clock: Clock | None) -> bool:
 def num_missing(scan: Scan, *, promised: int, has_losses: bool) -> int:
     """Frames that are not there: gaps in otherwise regular time stamps, in a file that is known to have lost some.
 
-    A gap alone is a pause and a variable rate, no damage. What speaks of a loss is a complaint (`has_losses`) or
-    an index that promises more frames than decode; `promised` is 0 where the container does not say.
+    A gap alone is a pause and a variable rate, no damage. What speaks of a loss is a complaint or the kind of
+    container (`has_losses`), or an index that promises more frames than decode; `promised` is 0 where the container
+    does not say.
     """
     num_lost = max(promised - scan.damage.hidden - scan.num_frames, 0)
     stamps = [pts for pts in scan.pts if pts is not None]

@@ -51,7 +51,7 @@ class Damage:
     packets: int = 0  # marked as corrupt by the container, or refused by the decoder
     frames: int = 0  # returned, marked as corrupt
     demuxer: str = ""  # the message with which the container broke off
-    hidden: int = 0  # packets that an edit list hides; no damage
+    hidden: int = 0  # packets that an edit list hides before the first frame; no damage
 
     @property
     def total(self) -> int:
@@ -115,7 +115,7 @@ def decoded(
             packets = container.demux(stream)
             continue
         damage.packets += packet is not None and bool(packet.is_corrupt)
-        damage.hidden += packet is not None and bool(packet.is_discard)
+        damage.hidden += packet is not None and packet.is_discard and (packet.pts or 0) < 0
         try:
             frames = stream.codec_context.decode(packet) if packet is None else packet.decode()
         except av.EOFError:  # flushed before, by the empty packet that ends a stream

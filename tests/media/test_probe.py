@@ -105,6 +105,11 @@ def test_a_gap_counts_as_missing_frames_only_where_something_speaks_of_a_loss():
     assert num_missing(scan, promised=43, has_losses=False) == 0
 
 
+def test_a_gap_in_a_transport_stream_is_a_loss(tmp_path):
+    found = probe(write_video(tmp_path / "a.ts", 50, time_stamps=[*range(30), *range(33, 53)]))
+    assert (found.verdict, found.num_frames, found.num_damaged) == ("ok", 50, 3)
+
+
 def test_a_packet_that_does_not_decode_is_damage(tmp_path):
     path = write_video(tmp_path / "a.mp4", 60, b_frames=0)
     with av.open(str(path)) as container:
