@@ -94,7 +94,7 @@ def extract_all(
     next_position = 0
     for position, outcome in outcomes:
         if isinstance(outcome, Failure):
-            raise failure(videos[position][1], outcome, timeout_sec)
+            raise failure(*videos[position], outcome, timeout_sec)
         waiting[position] = SoundFacts(**outcome)
         while next_position in waiting:
             frames_file = work_dir / str(next_position)
@@ -106,7 +106,7 @@ def extract_all(
             next_position += 1
 
 
-def failure(path: Path, outcome: Failure, timeout_sec: float) -> AudioError:
+def failure(video_id: str, path: Path, outcome: Failure, timeout_sec: float) -> AudioError:
     """Why there are no frames of a file."""
     if outcome.kind == "error":
         return AudioError(outcome.message.removeprefix(f"{AudioError.__module__}.AudioError: "))
@@ -114,7 +114,10 @@ def failure(path: Path, outcome: Failure, timeout_sec: float) -> AudioError:
         "timeout": f"its sound did not decode within {timeout_sec:g} s",
         "crash": f"the decoder of its sound crashed ({outcome.message})",
     }[outcome.kind]
-    return AudioError(f"{path}: {what}. Drop the video from the annotations, or raise audio.timeout_sec.")
+    way_out = f"Add {video_id!r} to audio.leave_out, so that this stream gives it no score"
+    if outcome.kind == "timeout":
+        way_out += ", or raise audio.timeout_sec"
+    return AudioError(f"{path}: {what}. {way_out}.")
 
 
 def times_beside(frames_file: Path) -> Path:

@@ -10,12 +10,14 @@ from av.container import InputContainer
 
 from lgdnet.audio.reading import moving_pictures, packets_of
 
+MAX_REORDERED = 32  # frames by which coding order and order of showing differ; codecs allow 16
+
 
 def frame_times(path: Path, num_frames: int) -> np.ndarray:
     """Seconds from the first picture to each of `num_frames`: (num_frames,) float64, or (0,) where unknown.
 
     The packets' time stamps are enough where there is one for each frame; where an edit list or damage makes
-    frames fewer than packets, the pictures are decoded. AVI has no time stamps: its frames have one rate.
+    frames fewer than packets, the pictures are decoded. AVI has no time stamps: its frames have one rate. Unknown, too, is what a clock tells that jumps back.
     """
     for times_of in (_times_of_packets, _times_of_decoded):
         try:
@@ -29,8 +31,11 @@ def frame_times(path: Path, num_frames: int) -> np.ndarray:
             break
         known = [tick for tick in ticks if tick is not None]
         if len(known) == len(ticks) == num_frames:
-            sorted_ticks = np.sort(np.array(known, np.int64))
-            return (sorted_ticks - sorted_ticks[:1]) * tick_sec
+            stamps = np.array(known, np.int64)
+            order = np.argsort(stamps, kind="stable")
+            if np.abs(order - np.arange(num_frames)).max(initial=0) > MAX_REORDERED:
+                break  # a clock that begins again, as where recordings were joined
+            return (stamps[order] - stamps[order[:1]]) * tick_sec
     return np.zeros(0)
 
 

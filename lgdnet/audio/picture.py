@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lgdnet.audio.grid import FRAMES_PER_SEC, HOP_SAMPLES, NUM_MELS, SAMPLE_RATE
 from lgdnet.audio.reading import SoundFacts
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LARGEST_COLUMNS = 4000  # of the picture of a long sound
 
@@ -43,13 +47,28 @@ def draw_sound(
     title: str,
     video_sec: float = 0.0,
 ) -> None:
-    """Write a PNG. (samples,) float32, (frames, NUM_MELS); `video_sec` is how long the pictures last."""
+    """Write `sound_figure` as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = sound_figure(samples, mel, facts, marked, title=title, video_sec=video_sec)
+    FigureCanvasAgg(figure).print_png(path)
+
+
+def sound_figure(
+    samples: np.ndarray,
+    mel: np.ndarray,
+    facts: SoundFacts,
+    marked: Sequence[Span],
+    *,
+    title: str,
+    video_sec: float = 0.0,
+) -> "Figure":
+    """(samples,) float32, (frames, NUM_MELS); `video_sec` is how long the pictures last."""
     from matplotlib.figure import Figure
 
     start_sec, end_sec = facts.start_sec, facts.start_sec + facts.duration_sec
-    figure = Figure(figsize=(12, 5.5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
+    figure = Figure(figsize=(12, 6.5), layout="constrained")
+    above, below, bars = figure.subplots(3, 1, sharex=True, height_ratios=(2, 4, 1.6))
     low, high = envelope(samples, LARGEST_COLUMNS)
     times = start_sec + (np.arange(len(low)) + 0.5) / len(low) * len(samples) / SAMPLE_RATE
     above.fill_between(times, low, high, linewidth=0.3, color="tab:blue")
@@ -59,21 +78,42 @@ def draw_sound(
     every = max(len(mel) // LARGEST_COLUMNS, 1)
     extent = (start_sec - half, end_sec + half, 0, NUM_MELS)
     image = below.imshow(mel[::every].T, origin="lower", aspect="auto", extent=extent, cmap="magma")
-    below.set(xlabel="seconds since the first picture", ylabel="mel bin (60 to 7800 Hz)")
+    below.set(ylabel="mel bin (60 to 7800 Hz)")
+    bars.set(xlabel="seconds since the first picture (grey: no sound)", ylabel="segments", yticks=[])
     figure.colorbar(image, ax=below, label="log power", pad=0.01)
-    for i, span in enumerate(marked):
-        height = 3 + i % 5 * 4  # neighbours overlap: five levels
-        below.plot(span, (height, height), color="white", linewidth=1.2, marker="|", markersize=4)
-        below.plot(sum(span) / 2, height, color="cyan", marker=".", markersize=4)
-    below.set_xlim(
-        min([start_sec, 0.0, *(s.start_sec for s in marked)]),
-        max([end_sec, video_sec, *(s.end_sec for s in marked)]),
-    )
+    draw_segments(bars, marked)
+    first_sec = min([start_sec, 0.0, *(s.start_sec for s in marked)])
+    last_sec = max([end_sec, video_sec, *(s.end_sec for s in marked)])
+    margin = 0.01 * (last_sec - first_sec)
+    bars.set_xlim(first_sec - margin, last_sec + margin)
+    for axes in (above, below, bars):
+        for low_sec, high_sec in ((first_sec - margin, start_sec), (end_sec, last_sec + margin)):
+            axes.axvspan(low_sec, high_sec, color="0.85", linewidth=0, zorder=0)  # no sound
     if video_sec:
-        for axes in (above, below):
+        for axes in (above, below, bars):
             axes.axvline(0, color="tab:green", linewidth=1)
             axes.axvline(video_sec, color="tab:green", linewidth=1)
-    FigureCanvasAgg(figure).print_png(path)
+    return figure
+
+
+def rows_of(marked: Sequence[Span]) -> list[int]:
+    """A row for each segment, few in all, such that segments of one row neither overlap nor touch."""
+    ends: list[float] = []  # of the last segment in each row
+    rows = [0] * len(marked)
+    for i in sorted(range(len(marked)), key=lambda i: marked[i]):
+        row = next((row for row, end_sec in enumerate(ends) if end_sec < marked[i].start_sec), len(ends))
+        ends[row : row + 1] = [marked[i].end_sec]
+        rows[i] = row
+    return rows
+
+
+def draw_segments(axes: "Axes", marked: Sequence[Span]) -> None:
+    """One bar each, its middle marked, the first one on top."""
+    rows = rows_of(marked)
+    for span, row in zip(marked, rows, strict=True):
+        axes.barh(row, span.end_sec - span.start_sec, left=span.start_sec, height=0.7, color="tab:orange")
+        axes.plot(sum(span) / 2, row, color="black", marker="|", markersize=5)
+    axes.set_ylim(max(rows, default=0) + 0.6, -0.6)
 
 
 def described(facts: SoundFacts) -> str:

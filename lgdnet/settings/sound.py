@@ -20,6 +20,8 @@ class AudioSettings(Settings):
     noise: NoiseSettings | None = None
     timeout_sec: PositiveFloat = 600.0
     """The sound of a file that takes longer than this to decode is an error that names it."""
+    leave_out: tuple[str, ...] = ()
+    """Ids of videos whose sound is not read, because its decoder hangs or crashes: as if they had none."""
 
 
 class SoundAugmentSettings(Settings):

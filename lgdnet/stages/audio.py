@@ -31,6 +31,9 @@ def run(
     An interrupted shard starts again: an hour of sound takes a few seconds.
     """
     videos = read_manifest(manifest).shard(shard, num_shards)
+    all_ids = [str(video_id) for video_id in videos.video_ids]
+    left_out = [video_id for video_id in all_ids if video_id in settings.leave_out]
+    videos = videos.only(~np.isin(all_ids, left_out))
     ids = [str(video_id) for video_id in videos.video_ids]
     files = [video_root / path for path in videos.paths]
     made_by = provenance({"audio": settings.model_dump(mode="json")}, {"manifest": file_digest(manifest)})
@@ -58,7 +61,10 @@ def run(
             if expected[sound.position] and not sound.facts.has_audio:
                 warn(f"{files[sound.position]}: has a sound track by the manifest, but nothing of it decodes")
             found.append(sound.facts)
-    say("audio: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in summary(found).items()))
+        for video_id in left_out:
+            writer.end_video(video_id, SoundFacts())
+    counts = {**summary(found), "left_out": len(left_out)}
+    say("audio: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
 
 
 def variable_rate_of(videos: Manifest) -> dict[str, int]:

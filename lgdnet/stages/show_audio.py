@@ -22,6 +22,8 @@ def run(
     segment_sec: float = 2.56,
 ) -> Path:
     """Write `<name>.audio.png` into the folder `out`: waveform, log-mel frames and the segments of the clips."""
+    if not video.is_file():
+        raise AudioError(f"{video}: no such file. Name a video or a file of sound.")
     samples, facts = read_sound(video)
     if not facts.has_audio:
         raise AudioError(f"{video}: has no sound to draw. An audio stream gives it no score.")

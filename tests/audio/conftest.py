@@ -81,6 +81,8 @@ def sound_frames(stream, sound, rate, start_sec, jumps):
         part = packed[start : start + step]
         if format.startswith("s16"):
             part = np.round(np.clip(part, -1, 1) * 32767).astype(np.int16)
+        elif format.startswith("s32"):
+            part = np.round(np.clip(part, -1, 1).astype(np.float64) * (2**31 - 1)).astype(np.int32)
         array = np.ascontiguousarray(part.T) if format.endswith("p") else part.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(array, format=format, layout=stream.layout.name)
         late_sec = start_sec + sum(sec for sample, sec in jumps.items() if start >= sample)

@@ -133,11 +133,27 @@ def test_a_decoder_that_takes_too_long_is_named(make, tmp_path):
     manifest = manifest_of(tmp_path / "train.csv", ["a.wav"])
     settings = AudioSettings(timeout_sec=0.001)
     with pytest.raises(
-        AudioError, match=r"a\.wav: its sound did not decode within 0\.001 s.*audio\.timeout_sec"
+        AudioError,
+        match=r"a\.wav: its sound did not decode within 0\.001 s\. Add 'a' to audio\.leave_out.* or raise audio\.timeout_sec",
     ):
         stage.run(manifest=manifest, video_root=tmp_path, out=tmp_path / "0.h5", settings=settings)
-    crashed = extraction.failure(tmp_path / "a.wav", extraction.Failure("crash", "code -11"), 1.0)
-    assert "a.wav: the decoder of its sound crashed (code -11)" in str(crashed)
+    crashed = extraction.failure("a", tmp_path / "a.wav", extraction.Failure("crash", "code -11"), 1.0)
+    assert str(crashed).endswith(
+        "a.wav: the decoder of its sound crashed (code -11). "
+        "Add 'a' to audio.leave_out, so that this stream gives it no score."
+    )
+
+
+def test_a_video_that_is_left_out_is_not_opened_and_has_no_sound(make, tmp_path, capsys, in_this_process):
+    (tmp_path / "bad.mp4").write_text("what a decoder hangs on")
+    make("b.wav", tone(0.5))
+    manifest = manifest_of(tmp_path / "train.csv", ["bad.mp4", "b.wav"])
+    settings = AudioSettings(leave_out=("bad", "of another split"))
+    stage.run(manifest=manifest, video_root=tmp_path, out=tmp_path / "0.h5", settings=settings)
+    store = MelStore([tmp_path / "0.h5"])
+    assert store.facts("bad") == SoundFacts() and store.facts("b").is_audible
+    assert store.num_frames("bad") == 0 and store.num_frames("b") == 51
+    assert "1 left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

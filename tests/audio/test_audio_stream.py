@@ -1,5 +1,6 @@
 """An audio stream on a folder of sound files: manifest, log-mel, training, dump, pooling; a silent file has no score."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 import torch
 
 from lgdnet.audio import extraction
-from lgdnet.audio.picture import envelope, spans
+from lgdnet.audio.grid import NUM_MELS
+from lgdnet.audio.picture import Span, envelope, rows_of, sound_figure, spans
 from lgdnet.audio.probing import probe_as_dict
-from lgdnet.audio.reading import AudioError, probe_sound
+from lgdnet.audio.reading import AudioError, SoundFacts, probe_sound
 from lgdnet.batch import Batch
 from lgdnet.manifest import read_manifest
 from lgdnet.models import build_model
@@ -198,6 +200,31 @@ def test_the_picture_of_a_sound_is_drawn_beside_its_name(make, tmp_path):
     assert png == tmp_path / "pictures" / "a.audio.png" and png.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(AudioError, match=r"mute\.mp4: has no sound to draw"):
         show_audio.run(make("mute.mp4", pictures=BLACK), out=tmp_path)
+    with pytest.raises(AudioError, match=r"nothere\.mp4: no such file\."):
+        show_audio.run(tmp_path / "nothere.mp4", out=tmp_path)
+
+
+def test_segments_that_overlap_are_drawn_on_rows_of_their_own():
+    twenty = spans([13 * i for i in range(20)], segment_frames=64, start_sec=-0.4)
+    rows = rows_of(twenty)
+    assert max(rows) + 1 == 5  # 64 frames long, 13 apart: five at a time
+    for row in set(rows):
+        alone = [span for span, its in zip(twenty, rows, strict=True) if its == row]
+        assert all(a.end_sec < b.start_sec for a, b in pairwise(alone))
+    assert sorted(rows_of(twenty[:3][::-1])) == [0, 1, 2] and rows_of([]) == []
+
+
+def test_the_axis_of_the_picture_reaches_every_segment_and_greys_what_has_no_sound():
+    facts = SoundFacts(has_audio=True, start_sec=1.0, duration_sec=0.5, peak=0.5)
+    mel = np.zeros((51, NUM_MELS), np.float32)
+    marked = [Span(-0.5, 0.14), Span(1.2, 1.84), Span(2.1, 2.74)]
+    figure = sound_figure(tone(0.5), mel, facts, marked, title="a", video_sec=2.4)
+    bars = figure.axes[2]
+    left, right = bars.get_xlim()
+    assert left < -0.5 and right > 2.74
+    drawn = [(p.get_x(), p.get_x() + p.get_width()) for p in bars.patches]
+    np.testing.assert_allclose(drawn[:3], marked)
+    np.testing.assert_allclose(drawn[3:], [(left, 1.0), (1.5, right)])
 
 
 def test_segments_are_marked_where_they_lie_in_time(make):

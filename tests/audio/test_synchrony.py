@@ -70,6 +70,17 @@ def test_click_and_flash_are_found_within_10_ms_of_each_other(make, case):
     np.testing.assert_allclose(heard, seen, atol=0.010)
 
 
+def test_compressed_sound_in_avi_is_late_by_the_delay_of_its_encoder(make):
+    """What docs/audio.md says: AVI has no time stamps that could tell of the delay."""
+    sound = clicks(44_100, start_sec=0.0)
+    late_sec = {}
+    for name in ("a.avi", "a.mkv"):
+        path = make(name, sound, rate=44_100, codec="libmp3lame", pictures=flashes(), fps=FPS)
+        late_sec[name] = times_of_clicks_sec(path) - times_of_flashes_sec(path)
+    np.testing.assert_allclose(late_sec["a.avi"], 0.025, atol=0.002)
+    np.testing.assert_allclose(late_sec["a.mkv"], 0.0, atol=0.002)
+
+
 def test_the_segment_beside_a_clip_holds_the_click_of_its_flash(make):
     late = 0.4
     path = make(

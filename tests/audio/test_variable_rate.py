@@ -49,6 +49,14 @@ def test_times_of_frames_are_read_from_any_container_with_time_stamps(make, name
     np.testing.assert_allclose(frame_times(variable(make, name, codec), 200), TIMES, atol=2e-3)
 
 
+def test_a_clock_that_begins_again_tells_no_times(make, tmp_path):
+    part = make("a.ts", pictures=BLACK[:60]).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(part + part)
+    assert probe(tmp_path / "joined.ts").num_frames == 120
+    assert not len(frame_times(tmp_path / "joined.ts", 120))
+    assert len(frame_times(tmp_path / "a.ts", 60)) == 60
+
+
 def test_times_are_not_made_up_where_frames_and_stamps_do_not_match(make, tmp_path):
     assert not len(frame_times(variable(make), 199))
     assert not len(frame_times(make("a.avi", pictures=BLACK[:20]), 20))
