@@ -277,7 +277,8 @@ def test_an_extraction_killed_at_ten_random_moments_gives_the_same_file(tmp_path
         time.sleep(0.2)
         safe.append((calls.stat().st_size, finished(tmp_path)))
     assert len(safe) >= 5, "the work ended before the fifth kill: give it more videos"
-    subprocess.run(command, env=environment, check=True)
+    if process.returncode != 0:
+        subprocess.run(command, env=environment, check=True)
     computed = calls.read_text().split()
     assert (tmp_path / "0.h5").read_bytes() == straight.read_bytes()
     assert set(computed) == {f"v{i}" for i in range(len(num_frames))}
