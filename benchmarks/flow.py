@@ -1,7 +1,8 @@
 """Optical flow: pairs per second and error, ours beside OpenCV's, in one run.
 
     python benchmarks/flow.py                      this machine, pictures made on the spot
-    python benchmarks/flow.py --truth FOLDER       errors on ground truth: X-img0.ppm, X-img1.ppm, X-gt.flo
+    python benchmarks/flow.py --truth FOLDER       errors on ground truth: X-img0.ppm, X-img1.ppm, X-gt.flo,
+                                                   and how unlike the flow of the mirrored pairs is
     python benchmarks/flow.py --storage VIDEO ...  bytes, reading time and error of ways to store a field
 
 Every algorithm works on the same pairs; runs of different algorithms take turns, and the best of each counts.
@@ -140,6 +141,19 @@ def errors_on_truth(folder: Path) -> None:
         print(f"ours / {name}: {ours / np.mean(rows[name]):.3f}")
 
 
+def symmetry_on_truth(folder: Path) -> None:
+    """How far the flow of a mirrored pair is from the mirrored flow with x negated, pixels."""
+    pairs = ground_truth(folder)
+    print("\nFlow of the mirrored pair against the mirrored flow, pixels: mean, and median of each pair")
+    for name in CONTESTANTS:
+        differences = []
+        for a, b, _ in pairs:
+            mirrored = run(name, a[None, :, ::-1], b[None, :, ::-1])[0, :, :, ::-1] * [[[-1]], [[1]]]
+            differences.append(np.linalg.norm(mirrored - run(name, a[None], b[None])[0], axis=0))
+        medians = " ".join(f"{np.median(d):6.3f}" for d in differences)
+        print(f"{name:26s} mean {np.mean(differences):6.3f}  medians {medians}")
+
+
 def speed(rounds: int) -> None:
     """Pairs per second beside the error on made pairs."""
     import torch
@@ -235,7 +249,7 @@ def storage(videos: Sequence[Path], bound: float, short_side: int) -> None:
         ]
         flows.append(compute_flow("dis", np.stack(frames)))
     fields = [field for flow in flows for field in flow]
-    print(f"\n{len(fields)} fields, short side {short_side}, bound {bound:g}: per field")
+    print(f"\n{len(fields)} fields of {', '.join(video.name for video in videos)}; short side {short_side}, bound {bound:g}: per field")
     print(f"{'':12s} {'bytes':>8s} {'write ms':>9s} {'read ms':>8s} {'error px':>9s} {'at rest px':>10s}")
     usual = [np.rint((f.clip(-bound, bound) + bound) * 255 / (2 * bound)).astype(np.uint8) for f in fields]
     back = [u.astype(np.float32) * (2 * bound) / 255 - bound for u in usual]
@@ -286,6 +300,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.truth:
         errors_on_truth(arguments.truth)
+        symmetry_on_truth(arguments.truth)
     if arguments.storage:
         storage(arguments.storage, arguments.bound, arguments.short_side)
     if not arguments.no_speed:

@@ -18,8 +18,7 @@ from lgdnet.artefact import atomic, write_text
 from lgdnet.errors import InputError
 
 # Name and pandas dtype of every column. `path` is relative to the video root. `width` and `height` are as
-# shown,
-# that is after rotation. `num_damaged` counts frames that are damaged, or follow damage before the next
+# shown, that is after rotation. `num_damaged` counts frames that are damaged, or follow damage before the next
 # keyframe.
 COLUMNS = {
     "video_id": "str",
@@ -95,6 +94,11 @@ class Manifest:
     def backends(self) -> np.ndarray:
         """(videos,) of str: the reader that is exact for each file"""
         return self.table["backend"].to_numpy(dtype=object)
+
+    @cached_property
+    def digests(self) -> list[str] | None:
+        """Content of each video file, (videos,); None in a list that was never probed"""
+        return self.table["digest"].astype(str).tolist() if "digest" in self.table else None
 
     def shard(self, index: int, num_shards: int) -> "Manifest":
         """The `index`-th of `num_shards` contiguous parts, whose lengths differ by one at most."""

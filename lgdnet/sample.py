@@ -2,8 +2,9 @@
 
 Ten classes in five pairs, each pair told apart by one thing only, so that no single stream can solve all:
 appearance (a still frame will do), direction and kind of motion (flow), order in time (the sequence of
-clips) and sound. Everything else about a video (colours, texture, place, speed, hum) is drawn at random
-from the same distribution for both classes of a pair.
+clips) and sound. Everything else about a video (colours, texture, place, speed, the rest of the sound) is
+drawn at random from the same distribution for both classes of a pair. The pairs sound different, as scenes
+do: sound tells which pair a video belongs to, and only of one pair which class.
 
 Notation: T frames, H x W pixels, S sound samples.
 """
@@ -34,12 +35,12 @@ class Kind:
 
 
 CLASSES: dict[str, Kind] = {
-    "disc drifting": Kind("disc", "drift", "hum"),
-    "stripes drifting": Kind("stripes", "drift", "hum"),
-    "triangle going left": Kind("triangle", "left", "hum"),
-    "triangle going right": Kind("triangle", "right", "hum"),
-    "cross spinning": Kind("cross", "spin", "hum"),
-    "cross swinging": Kind("cross", "swing", "hum"),
+    "disc drifting": Kind("disc", "drift", "rustle"),
+    "stripes drifting": Kind("stripes", "drift", "rustle"),
+    "speckles going left": Kind("speckles", "left", "whistle"),
+    "speckles going right": Kind("speckles", "right", "whistle"),
+    "cross spinning": Kind("cross", "spin", "ticking"),
+    "cross swinging": Kind("cross", "swing", "ticking"),
     "ring bouncing then growing": Kind("ring", "bounce-grow", "hum"),
     "ring growing then bouncing": Kind("ring", "grow-bounce", "hum"),
     "bell ringing high": Kind("bell", "swing", "high"),
@@ -74,8 +75,8 @@ def poses(motion: str, generator: Generator) -> list[Pose]:
     if motion in ("left", "right"):
         sign = 1 if motion == "right" else -1
         travelled = sign * generator.uniform(1.2, 2.0) * times + generator.uniform(0, aspect)
-        # It comes back on the other side, and turns slowly, so that its tip never tells the direction.
-        return [Pose(x % aspect, y0, size, phase + 3 * t) for x, t in zip(travelled, times, strict=True)]
+        # It comes back on the other side, so that where it is never tells the direction.
+        return [Pose(x % aspect, y0, 1.5 * size, phase) for x in travelled]
     if motion == "spin":
         turns = generator.choice([-1, 1]) * generator.uniform(2.0, 3.0)
         return [Pose(x0, y0, size, phase + 2 * np.pi * turns * t) for t in times]
@@ -118,7 +119,6 @@ def background(generator: Generator) -> np.ndarray:
 def outline(shape: str, pose: Pose) -> np.ndarray:
     """Corners of a polygonal shape in pixels of a frame four times as large: (corners, 2) int32."""
     unit = {
-        "triangle": [(0, -1.2), (1.05, 0.6), (-1.05, 0.6)],
         "cross": [(-0.3, -1.2), (0.3, -1.2), (0.3, -0.3), (1.2, -0.3), (1.2, 0.3), (0.3, 0.3),
                   (0.3, 1.2), (-0.3, 1.2), (-0.3, 0.3), (-1.2, 0.3), (-1.2, -0.3), (-0.3, -0.3)],
         "bell": [(-0.5, -1), (0.5, -1), (1.1, 1), (-1.1, 1)],
@@ -136,8 +136,8 @@ def stripes(pose: Pose) -> np.ndarray:
     return np.where(np.cos(3 * np.pi * across / pose.size) > 0, 255, 0).astype(np.uint8)
 
 
-def draw(shape: str, pose: Pose, canvas: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
-    """The shape on a copy of `canvas`, smoothed: (H, W, 3) uint8."""
+def draw_mask(shape: str, pose: Pose) -> np.ndarray:
+    """How much of each pixel the shape covers: (H, W) float32 in [0, 1]."""
     mask = np.zeros((HEIGHT * 4, WIDTH * 4), np.uint8)
     centre = (round(pose.x * HEIGHT * 4), round(pose.y * HEIGHT * 4))
     radius = round(pose.size * HEIGHT * 4)
@@ -150,17 +150,45 @@ def draw(shape: str, pose: Pose, canvas: np.ndarray, colour: tuple[int, ...]) ->
         cv2.circle(mask, centre, radius, 255, max(radius // 3, 1))
     else:
         cv2.fillPoly(mask, [outline(shape, pose)], 255)
-    alpha = cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)[..., None] / np.float32(255)
+    return cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) / np.float32(255)
+
+
+def draw(shape: str, pose: Pose, canvas: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
+    """The shape on a copy of `canvas`, smoothed: (H, W, 3) uint8."""
+    alpha = draw_mask(shape, pose)[..., None]
     return (canvas * (1 - alpha) + np.array(colour, np.float32) * alpha).astype(np.uint8)
+
+
+def speckles(height: int, width: int, generator: Generator) -> np.ndarray:
+    """Bright and dark grains about three pixels across: (height, width) float32 in [0, 1]."""
+    grains = cv2.GaussianBlur(generator.random((height, width)).astype(np.float32), (0, 0), 1.2)
+    return (0.5 + (grains - 0.5) * 4).clip(0, 1)
+
+
+def moving_speckles(track: list[Pose], generator: Generator) -> np.ndarray:
+    """A speckled disc before speckles like its own: no frame shows it, its motion does. (T, H, W, 3) uint8"""
+    dark, light = generator.integers(20, 110, 3), generator.integers(130, 230, 3)
+    ground = speckles(HEIGHT, WIDTH, generator)
+    disc = speckles(HEIGHT, 2 * WIDTH, generator)  # a strip wide enough for the way across the frame
+    frames = []
+    for pose in track:
+        mask = draw_mask("disc", pose)
+        shift = np.array([[1, 0, pose.x * HEIGHT - WIDTH], [0, 1, 0]], np.float32)
+        moved = cv2.warpAffine(disc, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_WRAP)
+        grains = (ground * (1 - mask) + moved * mask)[..., None]
+        frames.append(dark + (light - dark) * grains)
+    return np.stack(frames)
 
 
 def render_frames(kind: Kind, generator: Generator, num_frames: int = NUM_FRAMES) -> np.ndarray:
     """The pictures of one video: (T, H, W, 3) uint8 RGB."""
     canvas = background(generator)
     colour = tuple(int(c) for c in generator.permutation([int(generator.integers(180, 256)), 220, 90]))
-    frames = np.stack(
-        [draw(kind.shape, pose, canvas, colour) for pose in poses(kind.motion, generator)[:num_frames]]
-    )
+    track = poses(kind.motion, generator)[:num_frames]
+    if kind.shape == "speckles":
+        frames = moving_speckles(track, generator)
+    else:
+        frames = np.stack([draw(kind.shape, pose, canvas, colour) for pose in track])
     noise = generator.normal(0, 4, frames.shape).astype(np.float32)
     return (frames + noise).clip(0, 255).astype(np.uint8)
 
@@ -168,8 +196,27 @@ def render_frames(kind: Kind, generator: Generator, num_frames: int = NUM_FRAMES
 # --- sound -------------------------------------------------------------------------------------------------
 
 
+def rustle(times: np.ndarray, generator: Generator) -> np.ndarray:
+    """Hissing that swells and fades about once a second. (S,)"""
+    swell = 1 + np.sin(2 * np.pi * (generator.uniform(0.8, 1.2) * times + generator.random()))
+    return 0.06 * swell * generator.normal(0, 1, times.shape)
+
+
+def whistle(times: np.ndarray, generator: Generator) -> np.ndarray:
+    """A tone of random pitch that wavers by a fifth, about four times a second. (S,)"""
+    rate = generator.uniform(3.5, 4.5)
+    wavering = 0.2 / (2 * np.pi * rate) * np.sin(2 * np.pi * (rate * times + generator.random()))
+    return 0.1 * np.sin(2 * np.pi * generator.uniform(800, 2000) * (times + wavering))
+
+
+def ticking(times: np.ndarray, generator: Generator) -> np.ndarray:
+    """Short clicks of noise, about seven a second. (S,)"""
+    since_tick = (times * generator.uniform(6, 8) + generator.random()) % 1.0
+    return 0.5 * np.exp(-40 * since_tick) * generator.normal(0, 1, times.shape)
+
+
 def hum(times: np.ndarray, generator: Generator) -> np.ndarray:
-    """A steady tone of random pitch: says nothing about the class. (S,)"""
+    """A steady tone of random pitch. (S,)"""
     return 0.1 * np.sin(2 * np.pi * generator.uniform(200, 2000) * times)
 
 
@@ -185,6 +232,9 @@ def strokes(pitch_hz: float) -> Callable[[np.ndarray, Generator], np.ndarray]:
 
 
 SOUNDS: dict[str, Callable[[np.ndarray, Generator], np.ndarray]] = {
+    "rustle": rustle,
+    "whistle": whistle,
+    "ticking": ticking,
     "hum": hum,
     "high": strokes(1500.0),
     "low": strokes(500.0),

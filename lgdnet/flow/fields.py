@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from lgdnet.flow.errors import FlowError
+from lgdnet.settings.flow import LARGEST_BOUND, SMALLEST_BOUND
 
 ZERO = 128  # the grey level of no motion
 LEVELS = 127  # grey levels from no motion to the bound
@@ -16,8 +17,12 @@ def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
     zero between two levels and so adds a motion of bound / 255 everywhere. The error is at most bound / 254
     inside the bound.
     """
-    if not bound > 0:
-        raise FlowError(f"flow: bound must be above 0 pixels, not {bound:g}")
+    if not SMALLEST_BOUND <= bound <= LARGEST_BOUND:
+        raise FlowError(
+            f"flow: bound must be {SMALLEST_BOUND:g} to {LARGEST_BOUND:g} pixels, not {bound:g}. Set flow: bound."
+        )
+    if not np.isfinite(flow).all():
+        raise FlowError("flow: a field has motions that are no numbers. Choose other flow: parameters.")
     levels = flow.clip(-bound, bound) * np.float32(LEVELS / bound)
     return (np.rint(levels) + ZERO).astype(np.uint8)
 

@@ -9,6 +9,7 @@ import numpy as np
 from lgdnet.augment import crop_and_resize
 from lgdnet.clips import clip_starts, frame_indices, random_clip_start, random_crop_box, scaled_size
 from lgdnet.flow import (
+    FlowError,
     FlowFiles,
     Recipe,
     compute_pairs,
@@ -29,9 +30,18 @@ ReadFields = Callable[[int, np.ndarray], np.ndarray]
 def stored_fields(paths: Sequence[Path], manifest: Manifest, *, expected: Recipe | None = None) -> ReadFields:
     """Fields from the flow files of a split, checked against the manifest and the settings in force."""
     files = FlowFiles(paths, expected=expected)
-    digests = manifest.table["digest"].astype(str).tolist() if "digest" in manifest.table else None
-    files.check(manifest.video_ids.tolist(), manifest.num_frames.tolist(), digests)
+    files.check(manifest.video_ids.tolist(), manifest.num_frames.tolist(), manifest.digests)
     return lambda row, fields: files.read(manifest.video_ids[row], fields)
+
+
+def check_lengths(manifest: Manifest) -> None:
+    """Flow lies between two frames: a video of one is a FlowError."""
+    short = np.flatnonzero(manifest.num_frames < 2)
+    if len(short):
+        raise FlowError(
+            f"{manifest.path}: {manifest.video_ids[short[0]]!r} has {manifest.num_frames[short[0]]} frame, flow "
+            "needs two. Set manifest: min_frames: 2 to reject such videos."
+        )
 
 
 def computed_fields(manifest: Manifest, video_root: Path, recipe: Recipe) -> ReadFields:
@@ -39,6 +49,7 @@ def computed_fields(manifest: Manifest, video_root: Path, recipe: Recipe) -> Rea
 
     They are the same numbers that the flow stage would have written, JPEG and all.
     """
+    check_lengths(manifest)
 
     def read(row: int, fields: np.ndarray) -> np.ndarray:
         needed, back = np.unique(fields, return_inverse=True)

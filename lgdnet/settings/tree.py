@@ -278,6 +278,17 @@ class StreamSettings(Settings):
         return name
 
 
+class ThreadSettings(Settings):
+    """CPU cores of one job. They rerun nothing. On two cores, one each lets two jobs run side by side."""
+
+    train: PositiveInt = 8
+    """Of a network: beside a GPU they decode, without one they also compute."""
+    flow: PositiveInt = 2
+    """Of one shard of flow."""
+    aggregation: PositiveInt = 2
+    """Of TCP and the other learned aggregations."""
+
+
 class Challenge(Settings):
     """Everything in `config.yaml`."""
 
@@ -302,8 +313,7 @@ class Challenge(Settings):
     """Scores of other tools, by name."""
     fusions: dict[Name, FusionSettings] = {}
     """Weighted means, by name."""
-    train_threads: PositiveInt = 8
-    """CPU cores of one training job: beside a GPU they decode, without one they also compute. Reruns nothing."""
+    threads: ThreadSettings = ThreadSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from lgdnet.artefact import file_digest, provenance
 from lgdnet.flow import (
     ALGORITHMS,
     FlowError,
+    FlowFiles,
     FlowWriter,
     Recipe,
     compute_flow,
@@ -25,6 +26,7 @@ from lgdnet.flow import (
     encode_field,
     quantise,
 )
+from lgdnet.loader.flow import check_lengths
 from lgdnet.log import progress_line, say
 from lgdnet.manifest import Manifest, read_manifest
 from lgdnet.settings import FlowSettings
@@ -65,6 +67,9 @@ def run(
     device = chosen_device(settings, device)
     recipe = recipe_of(settings, device)
     check_lengths(videos)
+    if is_done(out, videos, recipe):
+        say(f"{out}: the flow of all {len(videos)} videos is there already")
+        return
     writer = FlowWriter(
         out,
         video_ids=videos.video_ids,
@@ -73,7 +78,7 @@ def run(
         provenance=provenance(
             {"flow": settings.model_dump(mode="json")}, {"manifest": file_digest(manifest)}
         ),
-        source_digests=videos.table["digest"].to_numpy(str) if "digest" in videos.table else None,
+        source_digests=videos.digests,
     )
     with writer:
         rows = writer.missing
@@ -110,14 +115,18 @@ def recipe_of(settings: FlowSettings, device: str) -> Recipe:
     )
 
 
-def check_lengths(videos: Manifest) -> None:
-    """Flow lies between two frames."""
-    short = np.flatnonzero(videos.num_frames < 2)
-    if len(short):
-        raise FlowError(
-            f"{videos.path}: {videos.video_ids[short[0]]!r} has {videos.num_frames[short[0]]} frame, flow needs two. "
-            "Set manifest: min_frames: 2 to reject such videos."
-        )
+def is_done(out: Path, videos: Manifest, recipe: Recipe) -> bool:
+    """Whether `out` is the finished flow of these videos. A finished file of anything else is not overwritten."""
+    if not out.exists():
+        return False
+    try:
+        made = FlowFiles([out], expected=recipe)
+        made.check(videos.video_ids.tolist(), videos.num_frames.tolist(), videos.digests)
+        if len(made.place) > len(videos):
+            raise FlowError(f"{out}: the flow of {len(made.place)} videos, not of these {len(videos)} alone.")
+    except FlowError as error:
+        raise FlowError(f"{error} To keep it, name another --out.") from None
+    return True
 
 
 def extract_on_cpus(

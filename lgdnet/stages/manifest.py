@@ -4,37 +4,27 @@ All splits go through one call, because some mistakes show only between splits: 
 same bytes in training and validation.
 """
 
-import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from lgdnet.artefact import atomic, digest
-from lgdnet.datasets import DATASETS, AnnotationError, Annotations
+from lgdnet.artefact import atomic
+from lgdnet.datasets.listing import list_dataset
 from lgdnet.datasets.rows import SPLIT_NAMES
-from lgdnet.datasets.videos import SUFFIXES, check_paths, check_root, find_by_name
 from lgdnet.errors import InputError
-from lgdnet.log import progress, say, warn
+from lgdnet.log import say, warn
 from lgdnet.manifest import (
     COLUMNS,
-    read_classes,
     write_classes,
     write_manifest,
     write_rejected,
 )
 from lgdnet.settings import DatasetSettings, ManifestSettings
-from lgdnet.video.probe import VERDICTS, Probe
-from lgdnet.watchdog import Failure, killable_map
-
-PROBE_MEMORY_GIB = 8.0  # address space of a probing process; a decompression bomb ends as an error
-# How the reason begins where reading raised what no damage is known to raise.
-UNEXPECTED = "reading it ends in an error that is not expected"
-# Who looks at a file, in a process of its own.
-PROBERS = {"video": "lgdnet.video.probe:probe_as_dict", "sound": "lgdnet.audio.probing:probe_as_dict"}
+from lgdnet.stages.probing import PROBERS, probe_all, probe_options
+from lgdnet.video.probe import VERDICTS
 
 
 def run(
@@ -98,218 +88,6 @@ def probe_shard(
     )
     with atomic(out) as tmp:
         shutil.copyfile(journal, tmp)
-
-
-def probe_options(settings: ManifestSettings) -> dict[str, Any]:
-    """What `probe` is asked."""
-    return {
-        "min_frames": settings.min_frames,
-        "max_damaged_share": settings.max_damaged,
-        "max_pixels": settings.max_pixels,
-        "max_frames": settings.max_frames,
-        "backend": settings.reader,
-    }
-
-
-def list_dataset(
-    dataset: DatasetSettings, data_root: Path = Path(), *, allow_duplicates: bool = False
-) -> tuple[pd.DataFrame, list[str]]:
-    """Every row of every split, checked, and the class names; no video is opened.
-
-    Columns: split, video_id, path, label, class_index, row.
-    """
-    if not dataset.annotations:
-        raise AnnotationError("config: dataset.annotations is empty. Name a file for at least one split.")
-    if dataset.format != "csv" and (dataset.select or dataset.ignore_columns):
-        raise AnnotationError("config: dataset: select and ignore_columns belong to format csv only.")
-    kind = DATASETS[dataset.format]
-    video_root = data_root / dataset.video_root
-    files: dict[str, Path] = {
-        split: data_root / dataset.in_fold(path) for split, path in dataset.annotations.items()
-    }
-    check_root(video_root, dataset.media)
-    names = class_list(dataset, data_root, files)
-    tables: dict[str, pd.DataFrame] = {
-        split: kind.read(
-            Annotations(
-                path,
-                split,
-                video_root,
-                classes=names,
-                split_name=dataset.splits.get(split),  # type: ignore[call-overload]
-                fold=dataset.fold,
-                select=dataset.select,
-                ignore_columns=dataset.ignore_columns,
-                suffixes=SUFFIXES[dataset.media],
-            )
-        )
-        for split, path in files.items()
-    }
-    names = classes_of(tables) if names is None else names
-    for split, path in files.items():
-        check_split(path, tables[split], names, dataset.classes, video_root)
-    videos = pd.concat([t.assign(split=split) for split, t in tables.items()], ignore_index=True)
-    check_ids_across_splits(videos, files, allow_duplicates=allow_duplicates)
-    if kind.ids_are_names:
-        videos["path"] = find_by_name(videos["video_id"], video_root)
-    index = {name: i for i, name in enumerate(names)}
-    videos["class_index"] = videos["label"].map(index).fillna(-1).astype("int64")
-    return videos, names
-
-
-def class_list(dataset: DatasetSettings, data_root: Path, files: Mapping[str, Path]) -> list[str] | None:
-    """The class list of the settings, or the one that lies beside the annotations, or None."""
-    if dataset.classes:
-        return read_classes(data_root / dataset.classes)
-    return DATASETS[dataset.format].classes_beside(next(iter(files.values())))
-
-
-def classes_of(tables: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Labels of the training split in alphabetical order; of all splits where there is no training split.
-
-    Labels that are all numbers (list files without a class list) are put in order as numbers.
-    """
-    chosen = [tables["train"]] if "train" in tables else list(tables.values())
-    labels = sorted({label for table in chosen for label in table["label"].unique()} - {""})
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else labels
-
-
-def check_split(
-    annotations: Path, table: pd.DataFrame, names: list[str], classes: Path | None, video_root: Path
-) -> None:
-    """One split: labels known, ids unique, paths inside the root."""
-    unknown = table[(table["label"] != "") & ~table["label"].isin(names)]
-    if len(unknown):
-        row, label = unknown["row"].iloc[0], unknown["label"].iloc[0]
-        where = f"the class list {classes}" if classes else f"the {len(names)} classes of the training split"
-        raise AnnotationError(
-            f"{annotations}: row {row}: label {label!r} is not in {where}{nearest(label, names)}. "
-            "Correct the row, or name a complete list in dataset.classes."
-        )
-    repeated = table[table["video_id"].duplicated()]
-    if len(repeated):
-        raise AnnotationError(
-            f"{annotations}: row {repeated['row'].iloc[0]}: video id {repeated['video_id'].iloc[0]!r} "
-            "stands there twice. "
-            "Remove one of the rows."
-        )
-    check_paths(annotations, table, video_root)
-
-
-def nearest(label: str, names: list[str]) -> str:
-    """`; did you mean 'walk'?` where something is near."""
-    import difflib
-
-    near = difflib.get_close_matches(label, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def check_ids_across_splits(
-    videos: pd.DataFrame, annotations: Mapping[str, Path], *, allow_duplicates: bool
-) -> None:
-    """An id may stand in one split only, unless allowed (Kinetics-600 repeats 28 in validation and test)."""
-    repeated = videos["video_id"].duplicated()
-    if not repeated.any():
-        return
-    second = videos[repeated].iloc[0]
-    first = videos[videos["video_id"] == second["video_id"]].iloc[0]
-    message = (
-        f"{annotations[second['split']]}: row {second['row']}: video id {second['video_id']!r} is also in split "
-        f"{first['split']!r} ({annotations[first['split']]}, row {first['row']})"
-    )
-    if not allow_duplicates:
-        raise AnnotationError(f"{message}. Remove one of them, or set manifest.allow_duplicates: true.")
-    warn(f"{message}, and {int(repeated.sum()) - 1} more; allowed by manifest.allow_duplicates")
-
-
-def probe_all(
-    paths: list[str],
-    video_root: Path,
-    options: dict[str, Any],
-    *,
-    journal: Path,
-    known: Sequence[Path] = (),
-    timeout_sec: float,
-    num_workers: int,
-    prober: str = "lgdnet.video.probe:probe_as_dict",
-) -> pd.DataFrame:
-    """One row per path with the fields of `Probe`.
-
-    Every result is added to `journal` at once, so that a killed run goes on from there; `known` are other journals.
-    """
-    columns = list(Probe.__dataclass_fields__)
-    asked = digest({**options, "prober": prober})
-    keys = [probe_key(f"{video_root}/{path}", asked) if path else "" for path in paths]
-    done = {key: values for path in (*known, journal) for key, values in read_known(path).items()}
-    todo = [i for i, key in enumerate(keys) if key and key not in done]
-    outcomes = killable_map(
-        prober,
-        ((f"{video_root}/{paths[i]}", options) for i in todo),
-        num_workers=num_workers,
-        timeout_sec=timeout_sec,
-        memory_gib=PROBE_MEMORY_GIB,
-    )
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    with journal.open("a", encoding="utf-8") as file:
-        for position, outcome in progress(
-            outcomes, what="probe", total=len(paths), done=len(paths) - len(todo), unit="videos"
-        ):
-            found = verdict_of(outcome, timeout_sec)
-            if found["reason"].startswith(UNEXPECTED):
-                warn(f"{video_root}/{paths[todo[position]]}: {found['reason']}; called undecodable")
-            values = tuple(found[c] for c in columns)
-            key = keys[todo[position]]
-            done[key] = values
-            file.write(json.dumps([key, *values]) + "\n")
-            file.flush()
-    missing = Probe("missing", "no such file under the video root")  # needs no process
-    done[""] = tuple(getattr(missing, c) for c in columns)
-    return pd.DataFrame([done[key] for key in keys], columns=columns)
-
-
-def probe_key(path: str, asked: str) -> str:
-    """Changes when the file or the question changes; "" for a file that is not there."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 (650,000 times)
-    except OSError:
-        return ""
-    return f"{path}|{status.st_size}|{status.st_mtime_ns}|{asked}"
-
-
-def read_known(path: Path) -> dict[str, tuple[Any, ...]]:
-    """Results of earlier runs by key; a last line cut short by a kill is dropped."""
-    known: dict[str, tuple[Any, ...]] = {}
-    num_columns = len(Probe.__dataclass_fields__)
-    for line in lines_if_any(path):
-        try:
-            key, *values = json.loads(line)
-        except ValueError:
-            continue
-        if len(values) == num_columns:
-            known[key] = tuple(values)
-    return known
-
-
-def lines_if_any(path: Path) -> Iterator[str]:
-    """Lines of a text file, none if there is no file."""
-    if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            yield from file
-
-
-def verdict_of(outcome: Any, timeout_sec: float) -> dict[str, Any]:
-    """A probe's fields; a hanging or crashing decoder is a verdict too."""
-    if not isinstance(outcome, Failure):
-        return {**Probe("").__dict__, **outcome}
-    if outcome.kind == "error" and not outcome.message.startswith("MemoryError"):
-        message = " ".join(outcome.message.split())
-        return {**Probe("undecodable", f"{UNEXPECTED} ({message})").__dict__}
-    reason = {
-        "timeout": f"the decoder did not finish within {timeout_sec:g} s",
-        "crash": f"the decoder crashed ({outcome.message})",
-        "error": "the decoder needs more memory than it may have",
-    }[outcome.kind]
-    return {**Probe("undecodable", reason).__dict__}
 
 
 def write_all(out_dir: Path, table: pd.DataFrame, names: list[str], splits: list[str]) -> None:

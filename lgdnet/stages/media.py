@@ -60,7 +60,7 @@ def run(
         )
         for i, (path, target, backend, num_frames) in enumerate(details)
     ]
-    digests = videos.table["digest"].tolist() if "digest" in videos.table else [""] * len(videos)
+    digests = videos.digests or [""] * len(videos)
     rows = transcode_all(calls, digests, folder / "done.jsonl", settings.timeout_sec, num_workers)
     check_frames(videos, rows, recipe)
     table = videos.table[["video_id", "label", "class_index"]].reset_index(drop=True)

@@ -14,8 +14,8 @@ from lgdnet.settings import DumpSettings, FlowSettings, StreamSettings
 from lgdnet.stages import dump, train
 from lgdnet.stages import flow as flow_stage
 
-CLASSES = ("triangle going left", "triangle going right")
-FLOW = FlowSettings(short_side=36, bound=8)
+CLASSES = ("speckles going left", "speckles going right")
+FLOW = FlowSettings(short_side=64, bound=8)
 VIDEOS_PER_CLASS = {"train": 30, "test": 20}
 
 

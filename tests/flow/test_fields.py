@@ -33,10 +33,16 @@ def test_faster_than_the_bound_is_the_bound():
     assert quantise(flow, 20).ravel().tolist() == [1, 1, 255, 255]
 
 
-@pytest.mark.parametrize("bound", [0, -3, float("nan")])
-def test_a_bound_that_is_not_above_zero_is_refused(bound):
-    with pytest.raises(FlowError, match=r"bound must be above 0 pixels"):
+@pytest.mark.parametrize("bound", [0, -3, 1e-300, 1e9, float("inf"), float("nan")])
+def test_a_bound_that_would_keep_nothing_is_refused(bound):
+    with pytest.raises(FlowError, match=r"bound must be 0.1 to 1000 pixels, not .*Set flow: bound"):
         quantise(np.zeros((2, 4, 4), np.float32), bound)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_field_that_is_no_number_is_refused(value):
+    with pytest.raises(FlowError, match=r"motions that are no numbers"):
+        quantise(np.full((2, 4, 4), value, np.float32), 20.0)
 
 
 def test_a_jpeg_adds_less_than_two_levels_on_average():

@@ -116,10 +116,37 @@ def test_a_video_that_changed_since_the_manifest_is_an_error(tmp_path):
         stage.run(manifest=tmp_path / "m.csv", video_root=tmp_path, out=tmp_path / "0.h5", settings=SMALL)
 
 
-@pytest.mark.parametrize(("key", "value"), [("bound", 0), ("quality", 101), ("short_side", 0)])
+@pytest.mark.parametrize(("key", "value"), [
+        ("bound", 0),
+        ("bound", 1e-300),
+        ("bound", float("inf")),
+        ("bound", float("nan")),
+        ("quality", 101),
+        ("short_side", 0),
+    ])
 def test_settings_out_of_range_are_refused_by_name(key, value):
     with pytest.raises(SettingsError, match=rf"--settings: {key}: "):
         parse(FlowSettings, json.dumps({key: value}))
+
+
+def test_a_finished_file_stays_and_one_of_other_settings_is_not_overwritten(tmp_path, capsys):
+    small_set(tmp_path, (4, 5))
+    given = {"manifest": tmp_path / "m.csv", "video_root": tmp_path, "out": tmp_path / "0.h5"}
+    stage.run(**given, settings=SMALL)
+    made = (tmp_path / "0.h5").stat().st_mtime_ns
+    stage.run(**given, settings=SMALL)
+    assert "the flow of all 2 videos is there already" in capsys.readouterr().err
+    with pytest.raises(FlowError, match=r"made with bound 8.0 instead of 20.0, unlike .*name another --out"):
+        stage.run(**given, settings=FlowSettings(short_side=32, bound=20))
+    with pytest.raises(FlowError, match=r"0.h5: the flow of 2 videos, not of these 1 alone"):
+        stage.run(**given, settings=SMALL, shard=1, num_shards=2)
+    assert (tmp_path / "0.h5").stat().st_mtime_ns == made
+
+
+def test_flow_on_the_fly_refuses_a_video_of_one_frame_before_training(tmp_path):
+    videos = small_set(tmp_path, (3, 1))
+    with pytest.raises(FlowError, match=r"'v1' has 1 frame, flow needs two. Set manifest: min_frames: 2"):
+        computed_fields(videos, tmp_path, stage.recipe_of(SMALL, "cpu"))
 
 
 def test_opencvs_algorithms_do_not_run_on_a_gpu():

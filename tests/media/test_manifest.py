@@ -12,6 +12,7 @@ from lgdnet.errors import InputError
 from lgdnet.manifest import ManifestError, read_classes, read_manifest, read_rejected
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.stages import manifest as stage
+from lgdnet.stages import probing
 from lgdnet.stages.manifest import health
 from lgdnet.watchdog import Failure
 
@@ -278,7 +279,7 @@ def test_a_hanging_decoder_costs_one_file(how, videos, tmp_path, monkeypatch):
     (tmp_path / f"{how}.mp4").write_bytes(b"a")
     (tmp_path / "good.mp4").write_bytes(b"b")
     start = time.monotonic()
-    found = stage.probe_all(
+    found = probing.probe_all(
         [f"{how}.mp4", "good.mp4"], tmp_path, {}, journal=tmp_path / "p.jsonl",
         timeout_sec=1.5, num_workers=1, prober="targets:probe_by_name",
     )  # fmt: skip
@@ -293,7 +294,7 @@ def test_an_unexpected_error_while_probing_costs_one_file_and_is_named(tmp_path,
         (tmp_path / f"{name}.mp4").write_bytes(b"a")
     arguments = {"journal": tmp_path / "p.jsonl", "timeout_sec": 10, "num_workers": 1}
     paths = ["raise.mp4", "good.mp4"]
-    found = stage.probe_all(paths, tmp_path, {}, prober="targets:probe_by_name", **arguments)
+    found = probing.probe_all(paths, tmp_path, {}, prober="targets:probe_by_name", **arguments)
     assert found["verdict"].tolist() == ["undecodable", "ok"]
     assert "not expected (KeyError: 'no such thing')" in found["reason"][0]
     assert "raise.mp4: reading it ends in an error" in capsys.readouterr().err
@@ -301,11 +302,11 @@ def test_an_unexpected_error_while_probing_costs_one_file_and_is_named(tmp_path,
 
 
 def test_a_decoder_that_crashes_or_eats_memory_is_a_verdict():
-    found = stage.verdict_of(Failure("error", "MemoryError"), 3)
+    found = probing.verdict_of(Failure("error", "MemoryError"), 3)
     assert (found["verdict"], found["reason"]) == (
         "undecodable", "the decoder needs more memory than it may have",
     )  # fmt: skip
-    assert "crashed" in stage.verdict_of(Failure("crash", "the process ended with code -11"), 3)["reason"]
+    assert "crashed" in probing.verdict_of(Failure("crash", "the process ended with code -11"), 3)["reason"]
 
 
 def test_health_counts_every_verdict_per_split_and_class():

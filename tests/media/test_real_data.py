@@ -9,7 +9,7 @@ import pytest
 from lgdnet.datasets import DATASETS, Annotations
 from lgdnet.datasets.activitynet import read_predictions
 from lgdnet.manifest import read_classes
-from lgdnet.stages.manifest import probe_all
+from lgdnet.stages.probing import probe_all
 from lgdnet.video import probe, read_frames
 
 ROOT = Path(os.environ.get("LGDNET_REAL_DATA", "/nowhere"))

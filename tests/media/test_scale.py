@@ -14,6 +14,7 @@ import resource, sys, time
 from pathlib import Path
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.stages import manifest as stage
+from lgdnet.stages import probing
 from lgdnet.video.probe import Probe
 from dataclasses import asdict
 
@@ -26,7 +27,7 @@ def pretend(target, calls, **options):  # the probing itself is not measured
     for i, (path, _) in enumerate(calls):
         yield i, {**facts, "digest": f"{i:064x}"}
 
-stage.killable_map = pretend
+probing.killable_map = pretend
 dataset = DatasetSettings(format="kinetics-csv", video_root=folder / "videos", annotations={
     s: folder / f"{s}.csv" for s in ("train", "validation", "test")})
 start, cpu = time.monotonic(), time.process_time()

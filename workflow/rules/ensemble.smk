@@ -58,7 +58,7 @@ rule fit_aggregator:
         results("logs/fit_aggregator/{stream}-{aggregation}.log"),
     benchmark:
         results("benchmarks/fit_aggregator/{stream}-{aggregation}.tsv")
-    threads: 2
+    threads: CHALLENGE.threads.aggregation
     params:
         settings=way_settings,
     shell:
@@ -98,7 +98,7 @@ rule fit_joint:
         results("logs/fit_joint/{joint}.log"),
     benchmark:
         results("benchmarks/fit_joint/{joint}.tsv")
-    threads: 2
+    threads: CHALLENGE.threads.aggregation
     params:
         settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.joint[wildcards.joint]),
     shell:

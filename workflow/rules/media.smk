@@ -111,7 +111,7 @@ rule extract_flow:
         results("logs/flow/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/flow/{split}-{shard}.tsv")
-    threads: 2
+    threads: CHALLENGE.threads.flow
     params:
         settings=lgdnet.settings.changed(CHALLENGE.flow),
         video_root=read_root(),

@@ -35,7 +35,7 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    threads: CHALLENGE.train_threads
+    threads: CHALLENGE.threads.train
     params:
         settings=train_settings,
         video_root=read_root(),
