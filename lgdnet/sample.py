@@ -23,6 +23,8 @@ HEIGHT, WIDTH = 72, 96
 FPS = 16
 NUM_FRAMES = 48
 SAMPLE_RATE = 16_000
+# Without mbtree: with it, x264's bytes differ from run to run on some processors.
+X264 = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,8 @@ CLASSES: dict[str, Kind] = {
     "stripes drifting": Kind("stripes", "drift", "rustle"),
     "speckles going left": Kind("speckles", "left", "whistle"),
     "speckles going right": Kind("speckles", "right", "whistle"),
-    "cross spinning": Kind("cross", "spin", "ticking"),
-    "cross swinging": Kind("cross", "swing", "ticking"),
+    "ring bouncing": Kind("ring", "bounce", "ticking"),
+    "ring growing": Kind("ring", "grow", "ticking"),
     "ring bouncing then growing": Kind("ring", "bounce-grow", "hum"),
     "ring growing then bouncing": Kind("ring", "grow-bounce", "hum"),
     "bell ringing high": Kind("bell", "swing", "high"),
@@ -77,18 +79,16 @@ def poses(motion: str, generator: Generator) -> list[Pose]:
         travelled = sign * generator.uniform(1.2, 2.0) * times + generator.uniform(0, aspect)
         # It comes back on the other side, so that where it is never tells the direction.
         return [Pose(x % aspect, y0, 1.5 * size, phase) for x in travelled]
-    if motion == "spin":
-        turns = generator.choice([-1, 1]) * generator.uniform(2.0, 3.0)
-        return [Pose(x0, y0, size, phase + 2 * np.pi * turns * t) for t in times]
     if motion == "swing":
         swings, reach = generator.uniform(2.0, 3.5), generator.uniform(0.2, 0.3)
         return [Pose(x0 + reach * np.sin(2 * np.pi * swings * t + phase), y0, size, phase) for t in times]
-    first, second = motion.split("-")
-    half = NUM_FRAMES // 2
-    parts = {"bounce": bouncing, "grow": growing}
-    return parts[first](x0, y0, size, half, generator) + parts[second](
-        x0, y0, size, NUM_FRAMES - half, generator
-    )
+    parts = motion.split("-")
+    edges = [NUM_FRAMES * i // len(parts) for i in range(len(parts) + 1)]
+    return [
+        pose
+        for part, start, end in zip(parts, edges, edges[1:], strict=False)
+        for pose in PARTS[part](x0, y0, size, end - start, generator)
+    ]
 
 
 def bouncing(x: float, y: float, size: float, num_frames: int, generator: Generator) -> list[Pose]:
@@ -105,6 +105,9 @@ def growing(x: float, y: float, size: float, num_frames: int, generator: Generat
     return [Pose(x, y, size * (1 + 0.5 * np.sin(2 * np.pi * rate * t + phase)), 0.0) for t in times]
 
 
+PARTS = {"bounce": bouncing, "grow": growing}
+
+
 # --- drawing -----------------------------------------------------------------------------------------------
 
 
@@ -116,16 +119,9 @@ def background(generator: Generator) -> np.ndarray:
     return (dark + (light - dark) * texture).astype(np.uint8)
 
 
-def outline(shape: str, pose: Pose) -> np.ndarray:
-    """Corners of a polygonal shape in pixels of a frame four times as large: (corners, 2) int32."""
-    unit = {
-        "cross": [(-0.3, -1.2), (0.3, -1.2), (0.3, -0.3), (1.2, -0.3), (1.2, 0.3), (0.3, 0.3),
-                  (0.3, 1.2), (-0.3, 1.2), (-0.3, 0.3), (-1.2, 0.3), (-1.2, -0.3), (-0.3, -0.3)],
-        "bell": [(-0.5, -1), (0.5, -1), (1.1, 1), (-1.1, 1)],
-    }[shape]  # fmt: skip
-    angle = 0.0 if shape == "bell" else pose.angle
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    corners = np.array(unit) @ rotation.T * pose.size + (pose.x, pose.y)
+def bell(pose: Pose) -> np.ndarray:
+    """Corners of a bell in pixels of a frame four times as large: (corners, 2) int32."""
+    corners = np.array([(-0.5, -1), (0.5, -1), (1.1, 1), (-1.1, 1)]) * pose.size + (pose.x, pose.y)
     return np.round(corners * HEIGHT * 4).astype(np.int32)
 
 
@@ -149,7 +145,7 @@ def draw_mask(shape: str, pose: Pose) -> np.ndarray:
     elif shape == "ring":
         cv2.circle(mask, centre, radius, 255, max(radius // 3, 1))
     else:
-        cv2.fillPoly(mask, [outline(shape, pose)], 255)
+        cv2.fillPoly(mask, [bell(pose)], 255)
     return cv2.resize(mask, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
@@ -255,9 +251,7 @@ def encode(path: Path, frames: np.ndarray, sound: np.ndarray | None) -> None:
     """Write an mp4: H.264 video and, unless `sound` is None, AAC. (T, H, W, 3) uint8, (S,) float32"""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        video = container.add_stream(
-            "libx264", rate=FPS, options={"crf": "20", "preset": "veryfast", "threads": "1"}
-        )
+        video = container.add_stream("libx264", rate=FPS, options=X264)
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         audio = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono") if sound is not None else None
         for frame in frames:

@@ -48,7 +48,7 @@ def test_a_bell_is_heard_at_its_pitch(pitch, low_hz, high_hz):
 
 
 def test_a_rendered_video_is_h264_with_aac_and_has_every_frame(tmp_path):
-    render_video(tmp_path / "a.mp4", "cross spinning", np.random.default_rng(0))
+    render_video(tmp_path / "a.mp4", "ring bouncing", np.random.default_rng(0))
     with av.open(str(tmp_path / "a.mp4")) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.codec_context.name, audio.codec_context.name) == ("h264", "aac")

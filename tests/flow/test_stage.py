@@ -116,14 +116,17 @@ def test_a_video_that_changed_since_the_manifest_is_an_error(tmp_path):
         stage.run(manifest=tmp_path / "m.csv", video_root=tmp_path, out=tmp_path / "0.h5", settings=SMALL)
 
 
-@pytest.mark.parametrize(("key", "value"), [
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
         ("bound", 0),
         ("bound", 1e-300),
         ("bound", float("inf")),
         ("bound", float("nan")),
         ("quality", 101),
         ("short_side", 0),
-    ])
+    ],
+)
 def test_settings_out_of_range_are_refused_by_name(key, value):
     with pytest.raises(SettingsError, match=rf"--settings: {key}: "):
         parse(FlowSettings, json.dumps({key: value}))
