@@ -104,7 +104,7 @@ def test_shards_of_probing_are_put_together_without_probing_again(videos, tmp_pa
     assert [len(shard.read_text().splitlines()) for shard in shards] == [1, 2]
     asked = []
     monkeypatch.setattr(
-        stage, "killable_map", lambda target, calls, **options: iter(asked.extend(calls) or ())
+        probing, "killable_map", lambda target, calls, **options: iter(asked.extend(calls) or ())
     )
     stage.run(dataset, ManifestSettings(), Path(), tmp_path / "m", probes=shards, num_workers=1)
     assert asked == [] and len(read_manifest(tmp_path / "m/train.csv")) == 3
