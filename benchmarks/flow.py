@@ -249,7 +249,9 @@ def storage(videos: Sequence[Path], bound: float, short_side: int) -> None:
         ]
         flows.append(compute_flow("dis", np.stack(frames)))
     fields = [field for flow in flows for field in flow]
-    print(f"\n{len(fields)} fields of {', '.join(video.name for video in videos)}; short side {short_side}, bound {bound:g}: per field")
+    print(
+        f"\n{len(fields)} fields of {', '.join(video.name for video in videos)}; short side {short_side}, bound {bound:g}: per field"
+    )
     print(f"{'':12s} {'bytes':>8s} {'write ms':>9s} {'read ms':>8s} {'error px':>9s} {'at rest px':>10s}")
     usual = [np.rint((f.clip(-bound, bound) + bound) * 255 / (2 * bound)).astype(np.uint8) for f in fields]
     back = [u.astype(np.float32) * (2 * bound) / 255 - bound for u in usual]
