@@ -21,6 +21,7 @@ include: "workflow/rules/media.smk"
 include: "workflow/rules/sound.smk"
 include: "workflow/rules/streams.smk"
 include: "workflow/rules/ensemble.smk"
+include: "workflow/rules/restart.smk"
 
 
 localrules:
@@ -33,6 +34,12 @@ localrules:
     scores,
     leaderboard,
     fusions_table,
+    # Seconds each: not worth a place in a queue.
+    media_manifest,
+    import_scores,
+    evaluate,
+    streams_table,
+    submission,
 
 
 rule flow:

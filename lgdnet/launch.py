@@ -1,5 +1,8 @@
 """One command for one process, several GPUs, or several nodes: `python -m lgdnet.launch train ...`.
 
+With `--step` inside a Slurm job the command starts as a job step of its own, one task on every node: only there do
+the early signal of a time limit, pre-emption and `scancel --signal` reach the process. Elsewhere it changes nothing.
+
 It runs `python -m lgdnet train ...` right here when there is one process to run; else torchrun starts one per
 GPU, on all nodes of a Slurm job step (one task per node). Addresses and ports come from the environment. Signals
 reach the processes, and the exit code 75 of a stopped run comes out again, so that the workflow retries.
@@ -16,8 +19,13 @@ SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`[--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
+    """`[--step] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
     num_processes = 0
+    if arguments and arguments[0] == "--step":
+        arguments = arguments[1:]
+        step = srun_options(os.environ)
+        if step:
+            os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
     if arguments and arguments[0] == "--processes":
         num_processes, arguments = int(arguments[1]), arguments[2:]
     options = torchrun_options(os.environ, num_processes or num_gpus())
@@ -34,6 +42,21 @@ def num_gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def srun_options(environment: Mapping[str, str]) -> list[str]:
+    """Options of the job step: one task on every node, beside the step that waits for it; none outside of Slurm."""
+    if "SLURM_JOB_ID" not in environment:
+        return []
+    num_nodes = environment.get("SLURM_JOB_NUM_NODES") or environment.get("SLURM_NNODES", "1")
+    cores = environment.get("SLURM_CPUS_PER_TASK")
+    options = ["--overlap", "--mem=0", f"--nodes={num_nodes}", f"--ntasks={num_nodes}", "--ntasks-per-node=1"]
+    return [
+        *options,
+        *([f"--cpus-per-task={cores}"] if cores else []),
+        "--cpu-bind=none",
+        "--kill-on-bad-exit=1",
+    ]
 
 
 def torchrun_options(environment: Mapping[str, str], num_processes: int) -> list[str]:

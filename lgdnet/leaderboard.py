@@ -12,7 +12,7 @@ from lgdnet import metrics
 from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
 
-PROVENANCE_COLUMNS = ["row", "settings", "code"]
+PROVENANCE_COLUMNS = ["row", "streams", "settings", "code"]
 SLIDE_COLUMNS = ["Input", "Backbone", "Clip", "Aggregation", "Top1", "Top5"]  # percent with one decimal
 
 
@@ -25,7 +25,7 @@ class Row:
     backbone: str = "-"
     clip: str = "-"
     aggregation: str = "-"
-    streams: tuple[str, ...] = ()  # networks behind it, whose training time it sums
+    streams: tuple[str, ...] = ()  # networks behind it
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Result:
     """A row with its numbers, as fractions, and its figures per class.
 
     `top1_interval` and `top5_interval` are 95 % bootstrap intervals over videos. `calibration` is the expected
-    calibration error. `cost`: parameters, gflops_per_clip, train_hours where known.
+    calibration error. `cost`: parameters and gflops_per_clip where known.
     """
 
     row: Row
@@ -125,10 +125,24 @@ def printed(path: Path, *, markdown: bool = False) -> str:
     except FileNotFoundError:
         raise InputError(f"{path}: no such leaderboard. `snakemake leaderboard` makes it.") from None
     shown = lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]]
+    if (path.parent / "cost.csv").exists() and "streams" in lines:
+        shown = shown.assign(gpu_hours=gpu_hours(path.parent / "cost.csv", lines["streams"].tolist()))
     if not markdown:
         return shown.to_string(index=False)
     cells = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+
+
+def gpu_hours(cost: Path, streams: Sequence[str]) -> list[str]:
+    """GPU-hours of the networks behind each row; empty where one has none on record.
+
+    Not a column of the file: the same challenge gives the same file, whatever it ran on.
+    """
+    spent = (
+        pd.read_csv(cost, dtype={"stream": str}, keep_default_na=False).groupby("stream")["gpu_hours"].sum()
+    )
+    names = [row.split() for row in streams]
+    return [f"{spent[row].sum():.3g}" if row and set(row) <= set(spent.index) else "" for row in names]
 
 
 def _line(result: Result) -> dict[str, str]:
@@ -149,8 +163,8 @@ def _line(result: Result) -> dict[str, str]:
         "missing": str(result.num_missing),
         "parameters": f"{cost['parameters']:.0f}" if "parameters" in cost else "",
         "gflops_per_clip": f"{cost['gflops_per_clip']:.3g}" if "gflops_per_clip" in cost else "",
-        "train_hours": f"{cost['train_hours']:.3g}" if "train_hours" in cost else "",
         "row": result.row.name,
+        "streams": " ".join(result.row.streams),
         "settings": result.settings_digest,
         "code": result.code_version,
     }

@@ -153,9 +153,6 @@ def evaluate(
         str, typer.Option(help="JSON list: name, input, backbone, clip, aggregation of each row.")
     ],
     rejected: Annotated[Path | None, typer.Option(help="rejected.csv; its videos count as wrong.")] = None,
-    streams: Annotated[
-        Path | None, typer.Option(help="Folder of the streams, whose histories tell the training time.")
-    ] = None,
     per_class: Annotated[Path | None, typer.Option(help="Table by class, to write.")] = None,
     confusions: Annotated[Path | None, typer.Option(help="Most frequent mistakes, to write.")] = None,
 ) -> None:
@@ -174,7 +171,6 @@ def evaluate(
         out,
         rows=rows_from_json(rows),
         rejected=rejected,
-        streams=streams,
         per_class=per_class,
         confusions=confusions,
     )

@@ -13,6 +13,7 @@ from lgdnet.settings.ensemble import (
     OutsideSettings,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.jobs import JobSettings, JobsSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.reading import challenge_of, changed, check_annotations, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
@@ -57,6 +58,8 @@ __all__ = [
     "FlowSettings",
     "FusionSettings",
     "ImportSettings",
+    "JobSettings",
+    "JobsSettings",
     "JointSettings",
     "LeaderboardRow",
     "LengthSettings",

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic_core import PydanticUndefined
 
 from lgdnet.settings.base import Settings
+from lgdnet.settings.jobs import JobsSettings
 from lgdnet.settings.tree import Challenge
 
 HEADER = """# Configuration reference
@@ -48,11 +49,15 @@ def reference() -> str:
 def blocks(path: str, block: type[Settings]) -> Iterator[tuple[str, type[Settings]]]:
     """A block and those below it, each once, with the path of its first place."""
     yield path, block
+    seen = set()
     for name, field in block.model_fields.items():
         if name == "stream_defaults":  # the same keys as a stream
             continue
         below = inner(field.annotation)
-        if below is not None:
+        if block is JobsSettings:  # the same keys for every kind
+            name = "<kind>"
+        if below is not None and (name, below) not in seen:
+            seen.add((name, below))
             key = f"{name}.<name>" if "dict" in str(field.annotation) else name
             yield from blocks(f"{path}.{key}".lstrip("."), below)
 

@@ -24,6 +24,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
+from lgdnet.settings.jobs import JobsSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
@@ -314,6 +315,7 @@ class Challenge(Settings):
     fusions: dict[Name, FusionSettings] = {}
     """Weighted means, by name."""
     threads: ThreadSettings = ThreadSettings()
+    jobs: JobsSettings = JobsSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
 
     @model_validator(mode="after")

@@ -9,7 +9,6 @@ import pytest
 
 from lgdnet.errors import InputError
 from lgdnet.fusion import Fusion
-from lgdnet.history import History
 from lgdnet.leaderboard import Row, printed, rows_from_json
 from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
 from lgdnet.stages import compare, evaluate, fuse
@@ -240,19 +239,18 @@ def test_rows_stand_in_the_given_order_with_intervals_around_them(folder):
         )
 
 
-def test_training_time_is_the_sum_over_the_streams_behind_a_row(folder):
-    for name, seconds in (("a", (1800, 900)), ("b", (900,))):
-        history = History(folder / f"streams/{name}/history.csv")
-        history.cut(0)
-        for step, sec in enumerate(seconds):
-            history.add(step=step, epoch=0, split="train", seconds=sec)
+def test_the_printed_table_sums_gpu_hours_over_the_streams_behind_a_row(folder):
     rows = [Row("frame", "Frame", streams=("a", "b")), Row("flow", "Flow", streams=("b", "gone"))]
     files = [folder / "frame.h5", folder / "flow.h5"]
-    evaluate.run(files, folder / "validation.csv", folder / "l.csv", rows=rows, streams=folder / "streams")
-    assert pd.read_csv(folder / "l.csv", dtype=str, keep_default_na=False)["train_hours"].tolist() == [
-        "1",
-        "",
-    ]
+    evaluate.run(files, folder / "validation.csv", folder / "l.csv", rows=rows)
+    before = (folder / "l.csv").read_bytes()
+    (folder / "cost.csv").write_text(
+        "stage,stream,gpu_hours\ntrain,a,1.5\ndump,a,0.5\ntrain,b,2\nmanifest,,0\n"
+    )
+    lines = printed(folder / "l.csv").splitlines()
+    assert lines[0].split()[-1] == "gpu_hours" and lines[1].split()[-1] == "4"
+    assert lines[2].split()[-1] != "2"
+    assert (folder / "l.csv").read_bytes() == before
 
 
 def test_figures_by_class_and_confusions_add_up(folder):

@@ -229,3 +229,24 @@ def init_of(wildcards):
 def pretrained(wildcards):
     weights = CHALLENGE.streams[wildcards.stream].weights
     return [weights.path] if weights else []
+
+
+def needs(kind):
+    """Resources of a rule: what one job of this kind asks of a cluster. Locally they limit nothing."""
+    job = getattr(CHALLENGE.jobs, kind)
+    asked = {
+        "mem_mb": lambda wildcards, attempt: round(1000 * job.memory_gb * min(attempt, 3)),
+        "runtime": round(60 * job.hours),  # minutes; a longer limit might be one that no partition allows
+    }
+    if job.gpus:
+        asked |= {"gpu": job.gpus * job.nodes, "gpu_model": job.gpu_model, **gpu_partition()}
+    if job.nodes > 1:
+        # Without `mpi` the job would be a step on one node; `tasks_per_gpu` 0 keeps `tasks` from meaning GPUs.
+        asked |= {"nodes": job.nodes, "tasks": job.nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def gpu_partition():
+    """Where a profile sends jobs with GPUs: its own `gpu_partition` among the default resources."""
+    named = workflow.resource_settings._parsed_default_resources.get("gpu_partition")
+    return {"slurm_partition": named.value} if named is not None else {}

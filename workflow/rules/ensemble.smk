@@ -58,11 +58,14 @@ rule fit_aggregator:
         results("logs/fit_aggregator/{stream}-{aggregation}.log"),
     benchmark:
         results("benchmarks/fit_aggregator/{stream}-{aggregation}.tsv")
+    retries: CHALLENGE.jobs.aggregation.restarts
     threads: CHALLENGE.threads.aggregation
+    resources:
+        **needs("aggregation"),
     params:
         settings=way_settings,
     shell:
-        "python -m lgdnet fit-aggregator {input.features:q} --method {wildcards.aggregation}"
+        "python -m lgdnet.launch --step fit-aggregator {input.features:q} --method {wildcards.aggregation}"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -79,6 +82,9 @@ rule aggregate:
         scores=results("streams/{stream}/{aggregation}/{split}.h5"),
     log:
         results("logs/aggregate/{stream}-{aggregation}-{split}.log"),
+    retries: CHALLENGE.jobs.scores.restarts
+    resources:
+        **needs("scores"),
     params:
         average=lambda wildcards: CHALLENGE.streams[wildcards.stream].aggregation.average,
         model=lambda wildcards, input: (f"--model {shlex.quote(str(input.model))}" if input.model else ""),
@@ -98,11 +104,14 @@ rule fit_joint:
         results("logs/fit_joint/{joint}.log"),
     benchmark:
         results("benchmarks/fit_joint/{joint}.tsv")
+    retries: CHALLENGE.jobs.aggregation.restarts
     threads: CHALLENGE.threads.aggregation
+    resources:
+        **needs("aggregation"),
     params:
         settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.joint[wildcards.joint]),
     shell:
-        "python -m lgdnet fit-aggregator {input.features:q} --method multi_stream_tcp"
+        "python -m lgdnet.launch --step fit-aggregator {input.features:q} --method multi_stream_tcp"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -116,6 +125,9 @@ rule aggregate_joint:
         scores=results("joint/{joint}/{split}.h5"),
     log:
         results("logs/aggregate_joint/{joint}-{split}.log"),
+    retries: CHALLENGE.jobs.scores.restarts
+    resources:
+        **needs("scores"),
     shell:
         "python -m lgdnet aggregate {input.features:q} --method multi_stream_tcp --model {input.model:q}"
         " --manifest {input.manifest:q} --out {output.scores:q} --threads {threads} 2> {log:q}"
@@ -150,6 +162,9 @@ rule fuse:
         results("logs/fuse/{fusion}.log"),
     benchmark:
         results("benchmarks/fuse/{fusion}.tsv")
+    retries: CHALLENGE.jobs.scores.restarts
+    resources:
+        **needs("scores"),
     params:
         fusion=fusion_json,
         num_folds=CHALLENGE.evaluate.num_folds,
@@ -170,6 +185,9 @@ rule apply_fusion:
         scores=results("fusions/{fusion}/{split}.h5"),
     log:
         results("logs/apply_fusion/{fusion}-{split}.log"),
+    retries: CHALLENGE.jobs.scores.restarts
+    resources:
+        **needs("scores"),
     params:
         fusion=fusion_json,
     shell:
@@ -193,10 +211,9 @@ rule evaluate:
         results("logs/evaluate.log"),
     params:
         rows=row_words(lgdnet.settings.leaderboard_rows(CHALLENGE)),
-        streams=results("streams"),
     shell:
         "python -m lgdnet evaluate {input.scores:q} --rows {params.rows:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --streams {params.streams:q} --per-class {output.per_class:q}"
+        " --rejected {input.rejected:q} --per-class {output.per_class:q}"
         " --confusions {output.confusions:q} --out {output.leaderboard:q} 2> {log:q}"
 
 
@@ -215,10 +232,9 @@ rule streams_table:
         results("logs/streams_table.log"),
     params:
         rows=row_words(lgdnet.settings.stream_rows(CHALLENGE)),
-        streams=results("streams"),
     shell:
         "python -m lgdnet evaluate {input.scores:q} --rows {params.rows:q} --manifest {input.manifest:q}"
-        " --rejected {input.rejected:q} --streams {params.streams:q} --out {output:q} 2> {log:q}"
+        " --rejected {input.rejected:q} --out {output:q} 2> {log:q}"
 
 
 rule fusions_table:
@@ -227,7 +243,7 @@ rule fusions_table:
     output:
         results("fusions.csv"),
     shell:
-        "awk 'FNR > 1 || NR == 1' {input:q} > {output:q}"
+        "awk 'FNR > 1 || NR == 1' {input:q} > {output:q}.tmp && mv {output:q}.tmp {output:q}"
 
 
 rule submission:

@@ -6,7 +6,10 @@ rule probe:
         results("probes/{shard}.jsonl"),
     log:
         results("logs/probe/{shard}.log"),
+    retries: CHALLENGE.jobs.probe.restarts
     threads: 2
+    resources:
+        **needs("probe"),
     params:
         dataset=lambda wildcards: dataset_settings(),  # a path may hold {fold}, which is no wildcard
         settings=lgdnet.settings.changed(CHALLENGE.manifest),
@@ -33,6 +36,8 @@ rule manifest:
         results("benchmarks/manifest.tsv")
     retries: 0  # a fault in a list does not go away by itself
     threads: 2
+    resources:
+        **needs("probe"),
     params:
         dataset=lambda wildcards: dataset_settings(),  # a path may hold {fold}, which is no wildcard
         settings=lgdnet.settings.changed(CHALLENGE.manifest),
@@ -54,7 +59,10 @@ rule transcode:
         results("logs/media/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/media/{split}-{shard}.tsv")
+    retries: CHALLENGE.jobs.media.restarts
     threads: 2
+    resources:
+        **needs("media"),
     params:
         settings=lgdnet.settings.changed(CHALLENGE.media),
         video_root=video_root(),
@@ -90,7 +98,10 @@ rule cache_shard:
         results("logs/cache/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/cache/{split}-{shard}.tsv")
+    retries: CHALLENGE.jobs.cache.restarts
     threads: 1
+    resources:
+        **needs("cache"),
     params:
         settings=lgdnet.settings.changed(CHALLENGE.cache) if CHALLENGE.cache else "{}",
         video_root=read_root(),
@@ -111,7 +122,10 @@ rule extract_flow:
         results("logs/flow/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/flow/{split}-{shard}.tsv")
+    retries: CHALLENGE.jobs.flow.restarts
     threads: CHALLENGE.threads.flow
+    resources:
+        **needs("flow"),
     params:
         settings=lgdnet.settings.changed(CHALLENGE.flow),
         video_root=read_root(),

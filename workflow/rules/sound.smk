@@ -8,7 +8,10 @@ rule audio_shard:
         results("logs/audio/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/audio/{split}-{shard}.tsv")
+    retries: CHALLENGE.jobs.audio.restarts
     threads: 1
+    resources:
+        **needs("audio"),
     params:
         settings=lgdnet.settings.changed(CHALLENGE.audio),
         video_root=read_root(),

@@ -9,7 +9,10 @@ rule fit_check_stream:
         results("streams/{stream}/fit_check.txt"),
     log:
         results("logs/fit_check/{stream}.log"),
+    retries: CHALLENGE.jobs.train.restarts
     threads: 2
+    resources:
+        **needs("train"),
     params:
         config=lambda wildcards: workflow.configfiles[-1],
         data_root=CHALLENGE.data_root,
@@ -35,7 +38,10 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
+    retries: CHALLENGE.jobs.train.restarts
     threads: CHALLENGE.threads.train
+    resources:
+        **needs("train"),
     params:
         settings=train_settings,
         video_root=read_root(),
@@ -44,8 +50,8 @@ rule train:
         stored_validation=lambda wildcards, input: options("--stored-validation", input.stored_validation),
         flow=flow_option,
     shell:
-        # One process, or one per GPU on all nodes of the job step.
-        "python -m lgdnet.launch train --manifest {input.manifest:q} --validation {input.validation:q}"
+        # One process, or one per GPU on all nodes; in a Slurm job a step of its own, which signals reach.
+        "python -m lgdnet.launch --step train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
         " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
@@ -65,7 +71,10 @@ rule dump:
     # Further dumps of a split, with other clip starts, lie in train-1, train-2, ...
     wildcard_constraints:
         draw=r"(-[1-9]\d*)?",
+    retries: CHALLENGE.jobs.dump.restarts
     threads: 1
+    resources:
+        **needs("dump"),
     params:
         settings=dump_settings,
         video_root=read_root(),
