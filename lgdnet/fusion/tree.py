@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lgdnet.errors import InputError
-from lgdnet.fusion.search import METHODS, Candidates, best_temperature
+from lgdnet.fusion.search import METHODS, Candidates, best_temperature, shares
 
 NUM_CANDIDATES = 32  # classes of a video that a search looks at; the true one is always among them
 VIDEOS_PER_BATCH = 4096
@@ -125,20 +125,18 @@ def fit(fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, rows:
 def predict(fitted: Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fused probabilities of the videos `rows`: (n, K) float32, and (n,) bool present.
 
-    Weights are spread over the members that a video has; where it has none it stays absent, its row zero.
+    Weights are spread over the members that a video has (`shares`); where it has none it stays absent, its row
+    zero.
     """
     K = next(iter(streams.values())).scores.shape[1]
     fused, present = np.zeros((len(rows), K), np.float32), np.zeros(len(rows), bool)
     of = averaged(fitted.fusion)
     for batch in _batches(len(rows)):
         values, here = _member_values(fitted, streams, rows[batch], of)
-        share = fitted.weights[:, None] * here  # (S, n)
-        total = share.sum(axis=0)
-        present[batch] = total > 0
+        present[batch] = here.any(axis=0)
         # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
-        scale = fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0
-        share = (share * (scale / np.where(total > 0, total, 1))).astype(np.float32)
-        mean = np.einsum("sn,snk->nk", share, values)
+        scale = np.float32(fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0)
+        mean = np.einsum("sn,snk->nk", scale * shares(fitted.weights, here), values)
         if of == "logits":
             mean = np.exp(mean - mean.max(axis=1, keepdims=True))
         mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-30)

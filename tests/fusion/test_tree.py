@@ -58,6 +58,31 @@ def test_a_missing_stream_leaves_its_weight_to_the_others(of):
     np.testing.assert_allclose(fused[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
 
 
+@pytest.mark.parametrize("of", ["scores", "logits"])
+def test_a_stream_of_weight_zero_speaks_for_the_videos_that_only_it_has(of):
+    seen = np.arange(N) % 2 == 0
+    streams = {"good": Stream(STREAMS["good"].scores * seen[:, None], seen), "fair": STREAMS["fair"]}
+    fusion = Fusion("x", ("good", "fair"), weights=(1, 0), of=of)
+    fused, present = predict(fit(fusion, streams, LABELS, ROWS), streams, ROWS)
+    assert present.all()
+    np.testing.assert_allclose(fused[seen], STREAMS["good"].scores[seen], rtol=1e-4)
+    np.testing.assert_allclose(fused[~seen], STREAMS["fair"].scores[~seen], rtol=1e-4)
+
+
+@pytest.mark.parametrize("of", ["scores", "logits"])
+def test_a_search_judges_weights_as_they_will_be_applied(of):
+    generator = np.random.default_rng(0)
+    present = generator.random((3, N)) < 0.5
+    present[0, ~present.any(axis=0)] = True
+    values = softmax(generator.normal(size=(3, N, K))) * present[:, :, None]
+    for weights in (np.array([1.0, 0, 0]), np.array([0.5, 0.5, 0]), np.array([0.2, 0.3, 0.5])):
+        fused = Candidates(values, present, of).fused(weights)
+        for n in range(N):
+            here = present[:, n] & (weights > 0) if (weights * present[:, n]).any() else present[:, n]
+            own = np.where(here, weights if (weights * here).any() else 1, 0)
+            np.testing.assert_allclose(fused[n], own @ values[:, n] / own.sum(), rtol=1e-5)
+
+
 def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order():
     logits = np.random.default_rng(0).normal(size=(N, K)).astype(np.float32) * 300
     streams = {"loud": Stream(logits + 1000, ALL, is_log=True), "fair": STREAMS["fair"]}
