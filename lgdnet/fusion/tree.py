@@ -46,7 +46,9 @@ class Fusion:
     def from_json(cls, text: str) -> "Fusion":
         """From JSON of the fields, members nested; an InputError where it is none."""
         try:
-            return cls._from(json.loads(text))
+            fusion = cls._from(json.loads(text))
+            fusion.check_names({})
+            return fusion
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"--fusion: not a fusion ({type(error).__name__}: {error}): {text!r}") from None
 
@@ -57,9 +59,29 @@ class Fusion:
         fusion = cls(**{**values, "members": members, "weights": None if weights is None else tuple(weights)})
         if not members or fusion.method not in ("given", *METHODS) or fusion.of not in ("scores", "logits"):
             raise ValueError(f"unknown method {fusion.method!r}, or of {fusion.of!r}, or no members")
-        if fusion.weights is not None and len(fusion.weights) != len(members):
-            raise ValueError(f"{len(fusion.weights)} weights for {len(members)} members")
+        fusion._check_weights()
         return fusion
+
+    def _check_weights(self) -> None:
+        weights = self.weights
+        if weights is None:
+            return
+        if self.method != "given":
+            raise ValueError(f"weights of {self.name} are for method 'given', not {self.method!r}")
+        if len(weights) != len(self.members):
+            raise ValueError(f"{len(weights)} weights for {len(self.members)} members")
+        if not (np.isfinite(weights).all() and min(weights) >= 0 and any(weights)):
+            raise ValueError(f"weights {list(weights)}; numbers >= 0 are needed, not all of them 0")
+
+    def check_names(self, known: "dict[str, Fusion | None]") -> None:
+        """A ValueError where one name stands for two fusions, or for a stream too; their weights go by name."""
+        if known.setdefault(self.name, self) != self:
+            raise ValueError(f"{self.name!r} names two different things")
+        for member in self.members:
+            if isinstance(member, Fusion):
+                member.check_names(known)
+            elif known.setdefault(member, None) is not None:
+                raise ValueError(f"{member!r} names two different things")
 
     @property
     def member_names(self) -> list[str]:
@@ -85,6 +107,8 @@ class Fusion:
         members = tuple(m for m in kept if m is not None)
         if not members:
             return None
+        if weights and not any(weights):  # what is left speaks alike, as in `shares`
+            weights = None
         return Fusion(self.name, members, self.method, weights, self.of, self.calibrate)
 
 

@@ -121,6 +121,53 @@ def test_weights_found_on_one_split_are_applied_to_another(folder):
     assert in_sample.mean() > 0.7
 
 
+def test_a_fusion_that_is_used_twice_is_written_once_and_read_back(folder):
+    motion = Fusion("motion", ("flow", "noise"), "greedy")
+    twice = Fusion("all", (motion, Fusion("both", (motion, "frame"), "convex")), "convex")
+    run(folder, twice, weights_out=folder / "weights.csv")
+    assert len(pd.read_csv(folder / "weights.csv")) == 6 * (2 + 2 + 2)
+    assert len(run(folder, twice, weights=folder / "weights.csv")) == N
+
+
+@pytest.mark.parametrize(
+    ("fusion", "message"),
+    [
+        (Fusion("all", ("frame", "flow"), "greedy"), "found with method 'convex', not 'greedy'"),
+        (Fusion("all", ("frame", "flow"), "convex", of="logits"), "found with of 'scores', not 'logits'"),
+        (
+            Fusion("all", ("frame", "flow"), "convex", calibrate=True),
+            "found with calibrate 'false', not 'true'",
+        ),
+    ],
+)
+def test_weights_found_in_another_way_are_an_error(folder, fusion, message):
+    run(folder, Fusion("all", ("frame", "flow"), "convex"), weights_out=folder / "weights.csv")
+    with pytest.raises(ScoresError, match=f"weights.csv: weights of all were {message}. Delete it"):
+        run(folder, fusion, weights=folder / "weights.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("weight", "x", "weight 'x' is no finite number"),
+        ("temperature", "inf", "temperature 'inf' is no finite number"),
+        ("temperature", "0", "weights of all must be >= 0 and not all 0, temperatures above 0"),
+        ("weight", "-1", "weights of all must be >= 0"),
+    ],
+)
+def test_a_bad_value_among_the_weights_is_an_error(folder, column, value, message):
+    both = Fusion("all", ("frame", "flow"), "convex")
+    run(folder, both, weights_out=folder / "weights.csv")
+    table = pd.read_csv(folder / "weights.csv", dtype=str)
+    table.loc[0, column] = value
+    table.to_csv(folder / "weights.csv", index=False)
+    with pytest.raises(ScoresError, match=f"weights.csv: {message}"):
+        run(folder, both, weights=folder / "weights.csv")
+    (folder / "weights.csv").write_text("")
+    with pytest.raises(ScoresError, match="weights.csv: not a table of weights"):
+        run(folder, both, weights=folder / "weights.csv")
+
+
 def test_weights_of_another_fusion_are_an_error(folder):
     run(folder, weights_out=folder / "weights.csv")
     other = Fusion("all", ("frame", "noise"), "convex")
@@ -148,6 +195,14 @@ def test_the_study_tells_what_each_stream_brings(folder):
     assert study.loc["without frame", "brings_low"] > 0
     noise = study.loc["without noise"]
     assert noise["brings_low"] <= noise["brings"] <= noise["brings_high"] < 5
+
+
+def test_the_study_goes_on_where_only_streams_of_weight_zero_are_left(folder):
+    run(folder, Fusion("all", ("frame", "noise"), weights=(1, 0)), study_out=folder / "study.csv")
+    study = pd.read_csv(folder / "study.csv").set_index("streams")
+    noise = 100 * (STREAMS["noise"].argmax(axis=1) == LABELS).mean()
+    assert study.loc["without frame", "Top1"] == pytest.approx(noise, abs=0.01)
+    assert study.loc["without noise", "brings"] == 0
 
 
 def test_a_fusion_without_its_score_file_or_labels_is_an_error(folder):
@@ -193,6 +248,8 @@ def test_a_fusion_is_read_from_json(folder):
     text = json.dumps(
         {"name": "a", "members": ["x", {"name": "b", "members": ["y"], "method": "stack"}], "weights": [1, 2]}
     )
+    twice = {"name": "b", "members": ["y"]}
+    assert Fusion.from_json(json.dumps({"name": "a", "members": [twice, "y", twice]})).streams() == ["y"]
     fusion = Fusion.from_json(text)
     assert fusion.weights == (1, 2) and fusion.streams() == ["x", "y"] and fusion.learns
     assert fuse.described(fusion)["members"][1]["method"] == "stack"
@@ -202,6 +259,14 @@ def test_a_fusion_is_read_from_json(folder):
         '{"name": "a"}',
         '{"name": "a", "members": ["x"], "method": "magic"}',
         '{"name": "a", "members": ["x"], "weights": [1, 2]}',
+        '{"name": "a", "members": ["x"], "weights": [1], "method": "convex"}',
+        '{"name": "a", "members": ["x", "y"], "weights": [0, 0]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, -1]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, NaN]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, "1"]}',
+        '{"name": "a", "members": ["x", {"name": "a", "members": ["y"]}]}',
+        '{"name": "a", "members": ["b", {"name": "b", "members": ["y"]}]}',
+        '{"name": "a", "members": [{"name": "b", "members": ["x"]}, {"name": "b", "members": ["y"]}]}',
     ):
         with pytest.raises(InputError, match="--fusion: not a fusion"):
             Fusion.from_json(bad)
