@@ -75,7 +75,7 @@ def measure(
     K = scores.shape[1]
     ranks = metrics.label_ranks(scores, labels, present)
     hits = np.column_stack([ranks < 1, ranks < 5])  # (N, 2)
-    of_all = np.concatenate([hits, np.zeros((num_rejected, 2), bool)])
+    of_all = np.column_stack([metrics.with_misses(ranks, num_rejected) < k for k in (1, 5)])
     top1, top5 = of_all.mean(axis=0) if len(of_all) else (np.nan, np.nan)
     low, high = metrics.bootstrap_interval(of_all, np.random.default_rng(0))
     probabilities = metrics.softmax(scores) if is_log else scores

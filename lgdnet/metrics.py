@@ -27,6 +27,11 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray, present: np.ndarray | No
     return ranks if present is None else np.where(present, ranks, MISSING_RANK)
 
 
+def with_misses(ranks: np.ndarray, num_missing: int) -> np.ndarray:
+    """(N,) ranks and those of videos that have no row at all: (N + num_missing,)."""
+    return np.concatenate([ranks, np.full(num_missing, MISSING_RANK)])
+
+
 def top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     """The k best classes of each video, best first: (N, K) -> (N, min(k, K))."""
     K = scores.shape[1]

@@ -33,7 +33,9 @@ def read_weights(path: Path, fusion: Fusion) -> Fitted:
     except ValueError as error:
         raise ScoresError(f"{path}: not a table of weights ({error}). {CURE}") from None
     if list(table.columns) != COLUMNS:
-        raise ScoresError(f"{path}: columns {', '.join(table.columns)} instead of {', '.join(COLUMNS)}. {CURE}")
+        raise ScoresError(
+            f"{path}: columns {', '.join(table.columns)} instead of {', '.join(COLUMNS)}. {CURE}"
+        )
     return _read(path, table[table["fold"] == ALL], fusion)
 
 

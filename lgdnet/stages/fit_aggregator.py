@@ -42,7 +42,7 @@ def run(
     labels = read_labels(manifest)
     streams = group_dumps([read_features(shards) for shards in dumps])
     first = streams[0][0]
-    check_labels(labels, len(first.classes), manifest)
+    check_labels(labels, first.classes, first.paths[0])
     source = FeatureSource(streams, labels.video_ids, labels.labels, settings.features)
     say(f"{method}: {len(source)} videos, {source.num_clips} clips, streams of {source.widths} features")
 

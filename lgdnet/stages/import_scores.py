@@ -10,7 +10,7 @@ from lgdnet.log import say
 from lgdnet.scores import ScoresError, write_scores
 from lgdnet.scores.errors import check_unique, some
 from lgdnet.scores.foreign import Foreign, read_foreign
-from lgdnet.scores.labels import read_labels
+from lgdnet.scores.labels import Labels, check_class_order, read_labels
 
 
 def run(
@@ -50,7 +50,11 @@ def run(
         sums = values.sum(axis=1, keepdims=True)
         values = np.where(np.abs(sums - 1) < 0.01, values / sums, values)
     check_unique(path, video_ids)
-    absent = _absent(path, video_ids, manifest, allow_missing=allow_missing) if manifest else np.zeros(0, str)
+    absent = np.zeros(0, str)
+    if manifest is not None:
+        labels = read_labels(manifest)
+        check_class_order(labels, names, path)
+        absent = _absent(path, video_ids, labels, allow_missing=allow_missing)
     write_scores(
         out,
         video_ids,
@@ -111,9 +115,9 @@ def _kind(values: np.ndarray) -> Literal["scores", "logits"]:
     return "scores" if len(finite) and sums.all() and (finite >= 0).all() else "logits"
 
 
-def _absent(path: Path, video_ids: np.ndarray, manifest: Path, *, allow_missing: bool) -> np.ndarray:
+def _absent(path: Path, video_ids: np.ndarray, labels: Labels, *, allow_missing: bool) -> np.ndarray:
     """Ids of the manifest that the file has no scores for."""
-    expected = read_labels(manifest).video_ids
+    expected, manifest = labels.video_ids, labels.path
     unknown = sorted(set(video_ids.tolist()) - set(expected.tolist()))
     missing = sorted(set(expected.tolist()) - set(video_ids.tolist()))
     if unknown:

@@ -9,12 +9,18 @@ from lgdnet import submission as submissions
 from lgdnet.log import warn
 from lgdnet.scores import read_scores
 from lgdnet.scores.files import rows_of
-from lgdnet.scores.labels import read_labels
+from lgdnet.scores.labels import read_labels, rejected_ids
 from lgdnet.submission import Judgement, SubmissionError, submission_id
 
 
 def run(
-    scores: Path, manifest: Path, out: Path, *, rejected: Path | None = None, external_data: str = ""
+    scores: Path,
+    manifest: Path,
+    out: Path,
+    *,
+    rejected: Path | None = None,
+    split: str | None = None,
+    external_data: str = "",
 ) -> None:
     """Write the five best labels of every video of the manifest.
 
@@ -22,12 +28,12 @@ def run(
     given, and it is a guess that is told.
     """
     found = read_scores(scores)
-    video_ids = read_labels(manifest).video_ids
+    labels = read_labels(manifest)
+    video_ids = labels.video_ids
     rows = rows_of(found, video_ids, manifest)
     guessed = [str(video_id) for video_id in video_ids[rows < 0]]
     if rejected is not None:
-        table = pd.read_csv(rejected, dtype=str, keep_default_na=False)
-        guessed += table.loc[table["split"] == manifest.stem, "video_id"].tolist()
+        guessed += rejected_ids(rejected, labels, split)
     uniform = np.full((len(guessed), len(found.classes)), 1 / len(found.classes), np.float32)
     if guessed:
         warn(f"{scores}: {len(guessed)} videos have no scores and get a guess, first {guessed[0]!r}")

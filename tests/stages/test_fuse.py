@@ -6,46 +6,16 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import CLASSES, GENERATOR, IDS, LABELS, STREAMS, K, N
 
 from lgdnet.errors import InputError
 from lgdnet.fusion import Fusion
 from lgdnet.history import History
 from lgdnet.leaderboard import Row, printed, rows_from_json
-from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
+from lgdnet.scores import ScoresError, read_scores, read_weights, write_scores
 from lgdnet.stages import compare, evaluate, fuse
 
-N, K = 300, 4
-GENERATOR = np.random.default_rng(0)
-LABELS = GENERATOR.integers(0, K, N)
-IDS = np.array([f"v{i:03d}" for i in range(N)])
-CLASSES = ["a", "b", "c", "d"]
-
-
-def stream(strength):
-    logits = GENERATOR.normal(size=(N, K))
-    logits[np.arange(N), LABELS] += strength
-    return softmax(logits)
-
-
-STREAMS = {"frame": stream(1.5), "flow": stream(1.2), "noise": stream(0)}
 SEARCHED = Fusion("all", ("frame", Fusion("motion", ("flow", "noise"), "greedy")), "convex", calibrate=True)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    pd.DataFrame({"video_id": IDS, "label": [CLASSES[y] for y in LABELS], "class_index": LABELS}).to_csv(
-        tmp_path / "validation.csv", index=False
-    )
-    for name, scores in STREAMS.items():
-        write_scores(
-            tmp_path / f"{name}.h5",
-            IDS,
-            scores,
-            CLASSES,
-            provenance={"settings": "{}"},
-            cost={"parameters": 10},
-        )
-    return tmp_path
 
 
 def run(folder, fusion=SEARCHED, **options):
@@ -164,7 +134,7 @@ def test_a_bad_value_among_the_weights_is_an_error(folder, column, value, messag
     with pytest.raises(ScoresError, match=f"weights.csv: {message}"):
         run(folder, both, weights=folder / "weights.csv")
     (folder / "weights.csv").write_text("")
-    with pytest.raises(ScoresError, match="weights.csv: not a table of weights"):
+    with pytest.raises(ScoresError, match=r"weights.csv: not a table of weights"):
         run(folder, both, weights=folder / "weights.csv")
 
 
