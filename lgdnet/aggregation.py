@@ -4,6 +4,7 @@ The stage that fits and the stage that applies build it here, so that they canno
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,20 +87,21 @@ def read_learned(path: Path) -> Learned:
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, source: FeatureSource, *, batch_size: int, device: torch.device | str = "cpu"
+    network: nn.Module,
+    source: FeatureSource,
+    num_classes: int,
+    *,
+    batch_size: int,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of every video that the source has, the mean over its crops: (n,) manifest rows, (n, K)."""
-    scores: np.ndarray | None = (
-        None  # filled in place: small results kept between large batches fragment memory
-    )
+    """Log-scores of every video that the source has, of the mean over its crops: (n,) manifest rows, (n, K)."""
+    # Filled in place: small results kept between large batches fragment memory.
+    scores = np.zeros((len(source), num_classes), np.float32)
     done = 0
     for _, features in source.batches(batch_size):
         n, crops = features.shape[:2]
         clips = torch.from_numpy(features).flatten(0, 1).to(device)  # (n crops, T, D + S)
-        of_crops = network(clips).softmax(dim=1).unflatten(0, (n, crops))  # (n, crops, K)
-        if scores is None:
-            scores = np.zeros((len(source), of_crops.shape[2]), np.float32)
-        scores[done : done + n] = of_crops.mean(dim=1).float().cpu().numpy()
+        of_crops = network(clips).log_softmax(dim=1).unflatten(0, (n, crops))  # (n, crops, K)
+        scores[done : done + n] = (of_crops.logsumexp(dim=1) - math.log(crops)).float().cpu().numpy()
         done += n
-    assert scores is not None, "a source without videos"
     return source.usable, scores

@@ -10,7 +10,7 @@ import numpy as np
 
 from lgdnet.artefact import write_json
 from lgdnet.errors import InputError
-from lgdnet.metrics import top_classes
+from lgdnet.metrics import log_softmax, top_classes
 
 VERSION = "KINETICS VERSION 1.0"
 MAX_LABELS = 5
@@ -32,16 +32,18 @@ def make_submission(
     scores: np.ndarray,
     classes: Sequence[str],
     *,
+    is_log: bool = False,
     external_data: str = "",
 ) -> dict[str, Any]:
-    """The five best classes of each video, best first, from (N, K) scores.
+    """The five best classes of each video, best first, from (N, K) scores, or logits of any offset with `is_log`.
 
-    The official script sorts by score and leaves ties to chance, so equal scores are set apart by one unit in
+    Logits are written as probabilities, in the order that they had as logits. The official script sorts by score and leaves ties to chance, so equal scores are set apart by one unit in
     the last place: its order is then ours.
     """
     best = top_classes(scores, MAX_LABELS)
+    rows = np.exp(log_softmax(scores).astype(float)) if is_log else scores
     results = {}
-    for video_id, row, order in zip(np.asarray(video_ids).tolist(), scores, best, strict=True):
+    for video_id, row, order in zip(np.asarray(video_ids).tolist(), rows, best, strict=True):
         values = [float(row[k]) for k in order]
         for i in range(1, len(values)):
             values[i] = min(values[i], float(np.nextafter(values[i - 1], -np.inf)))

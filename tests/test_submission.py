@@ -44,6 +44,13 @@ def test_the_official_order_of_the_answers_is_ours_even_with_ties():
         ]
 
 
+def test_logits_become_probabilities_in_their_own_order():
+    logits = np.array([[5.0, 900, 2, 3, -900, 4, 0, 1]], np.float32)
+    answers = make_submission(["a"], logits, CLASSES, is_log=True)["results"]["a"]
+    assert [answer["label"] for answer in answers] == [CLASSES[k] for k in (1, 0, 5, 3, 2)]
+    assert answers[0]["score"] == 1 and all(a["score"] > b["score"] for a, b in pairwise(answers))
+
+
 def test_leaderboard_and_official_script_agree(tmp_path):
     generator = np.random.default_rng(1)
     scores = generator.integers(0, 4, (200, 8)).astype(np.float32)

@@ -7,12 +7,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from lgdnet import metrics
 from lgdnet.errors import InputError
 from lgdnet.fusion.search import METHODS, Candidates, best_temperature, shares
 
 NUM_CANDIDATES = 32  # classes of a video that a search looks at; the true one is always among them
 VIDEOS_PER_BATCH = 4096
-MIN_PROBABILITY = 1e-12
+MIN_PROBABILITY = 1.2e-38  # the smallest that float32 holds at full precision; zeros of others get it
 
 
 class Stream(NamedTuple):
@@ -147,24 +148,26 @@ def fit(fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, rows:
 
 
 def predict(fitted: Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fused probabilities of the videos `rows`: (n, K) float32, and (n,) bool present.
+    """Fused log-probabilities of the videos `rows`: (n, K) float32, and (n,) bool present.
 
     Weights are spread over the members that a video has (`shares`); where it has none it stays absent, its row
     zero.
     """
     K = next(iter(streams.values())).scores.shape[1]
     fused, present = np.zeros((len(rows), K), np.float32), np.zeros(len(rows), bool)
-    of = averaged(fitted.fusion)
     for batch in _batches(len(rows)):
-        values, here = _member_values(fitted, streams, rows[batch], of)
+        logs, here = _member_values(fitted, streams, rows[batch], "logits")
         present[batch] = here.any(axis=0)
-        # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
-        scale = np.float32(fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0)
-        mean = np.einsum("sn,snk->nk", scale * shares(fitted.weights, here), values)
-        if of == "logits":
-            mean = np.exp(mean - mean.max(axis=1, keepdims=True))
-        mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-30)
-        fused[batch] = mean * present[batch][:, None]
+        share = shares(fitted.weights, here)
+        if averaged(fitted.fusion) == "scores":
+            mean = metrics.log_mean(logs, share)
+        else:
+            # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
+            scale = np.float32(fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0)
+            mean = np.einsum("sn,snk->nk", scale * share, logs)
+        fused[batch] = (
+            metrics.log_softmax(np.where(present[batch][:, None], mean, 0)) * present[batch][:, None]
+        )
     return fused, present
 
 
@@ -176,7 +179,7 @@ def averaged(fusion: Fusion) -> Literal["scores", "logits"]:
 def cross_fit(
     fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, folds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[Fitted]]:
-    """(N, K), (N,) and the fit of each fold: every video's row comes from weights that never saw its label.
+    """Log-probabilities (N, K), (N,) present and the fit of each fold: every video's row comes from weights that never saw its label.
 
     Inner fusions are fitted anew inside each fold, so nothing leaks through them either.
     """
@@ -194,7 +197,7 @@ def _member(member: str | Fitted, streams: Mapping[str, Stream], rows: np.ndarra
     if isinstance(member, str):
         stream = streams[member]
         return Stream(stream.scores[rows], stream.present[rows], stream.is_log)
-    return Stream(*predict(member, streams, rows))
+    return Stream(*predict(member, streams, rows), is_log=True)
 
 
 def _member_values(
@@ -206,7 +209,7 @@ def _member_values(
         stream = _member(member, streams, rows)
         scores = stream.scores
         if temperature != 1 or of == "logits" or stream.is_log:
-            log_scores = _log_softmax(_log_scores(stream) / np.float32(temperature))
+            log_scores = metrics.log_softmax(_log_scores(stream) / np.float32(temperature))
             scores = log_scores if of == "logits" else np.exp(log_scores)
         values.append(scores * stream.present[:, None])
         present.append(stream.present)
@@ -215,11 +218,6 @@ def _member_values(
 
 def _log_scores(stream: Stream) -> np.ndarray:
     return stream.scores if stream.is_log else np.log(np.maximum(stream.scores, MIN_PROBABILITY))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def _candidates(

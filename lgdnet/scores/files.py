@@ -13,16 +13,21 @@ from lgdnet.artefact import atomic
 from lgdnet.metrics import softmax
 from lgdnet.scores.errors import ScoresError, check_classes, check_finite, check_unique, some
 
-FORMAT = "lgdnet-scores-1"
+FORMAT = "lgdnet-scores-2"
 Kind = Literal["scores", "logits"]
+Networks = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Scores:
     """The scores of one split under one stream or fusion. N videos with scores, K classes.
 
-    `kind` is `scores` (after softmax, rows sum to 1) or `logits`. `absent` are ids that are known to have
-    no scores (no sound track): any other video that a manifest has and this file has not is an error.
+    `kind` is `scores` (after softmax, rows sum to 1) or `logits` of any offset: our own files hold logarithms of
+    scores, so that nothing is lost to underflow. `absent` are ids that are known to have no scores (no sound track):
+    any other video that a manifest has and this file has not is an error.
+
+    `networks` are all networks behind the scores, each once, by the digest of its file, with what it costs:
+    `parameters`, `gflops_per_clip`. Empty where that is not known.
     """
 
     path: Path
@@ -32,10 +37,17 @@ class Scores:
     kind: Kind = "scores"
     absent: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=str))  # (A,) str
     provenance: dict[str, str] = field(default_factory=dict)
-    cost: dict[str, float] = field(default_factory=dict)
+    networks: Networks = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.video_ids)
+
+    @property
+    def cost(self) -> dict[str, float]:
+        """Sums over all networks, of what every one of them states."""
+        costs = list(self.networks.values())
+        keys = set.intersection(*map(set, costs)) if costs else set()
+        return {key: sum(cost[key] for cost in costs) for key in sorted(keys)}
 
     def probabilities(self) -> np.ndarray:
         """(N, K) rows that sum to 1, whatever the kind."""
@@ -51,7 +63,7 @@ def write_scores(
     provenance: Mapping[str, str],
     kind: Kind = "scores",
     absent: Sequence[str] | np.ndarray = (),
-    cost: Mapping[str, float] | None = None,
+    networks: Mapping[str, Mapping[str, float]] | None = None,
 ) -> None:
     """Write (N, K) scores of N videos; a `ScoresError`, not a file, for NaN, duplicates or bad sums."""
     video_ids, absent = np.asarray(video_ids, dtype=str), np.asarray(absent, dtype=str)
@@ -64,7 +76,7 @@ def write_scores(
         h5["absent"] = np.char.encode(absent, "utf-8")
         h5["classes"] = np.char.encode(np.asarray(classes, dtype=str), "utf-8")
         h5.attrs.update(
-            {"format": FORMAT, "kind": kind, "cost": json.dumps(dict(cost or {}), sort_keys=True)}
+            {"format": FORMAT, "kind": kind, "networks": json.dumps(dict(networks or {}), sort_keys=True)}
         )
         h5.attrs.update(dict(provenance))
         h5.attrs["complete"] = len(scores)  # last: a file without it is not whole
@@ -77,6 +89,11 @@ def read_scores(path: Path) -> Scores:
         raise ScoresError(f"{path}: no such score file. Rerun snakemake to make it.")
     try:
         with h5py.File(path, "r", locking=False) as h5:
+            if h5.attrs.get("format") == "lgdnet-scores-1":
+                raise ScoresError(
+                    f"{path}: made by an older version. Delete it and rerun snakemake to make it again; features are "
+                    f"read as they are."
+                )
             if h5.attrs.get("format") != FORMAT:
                 raise ScoresError(
                     f"{path}: not a score file ({FORMAT}); foreign files come in by import-scores."
@@ -91,7 +108,7 @@ def read_scores(path: Path) -> Scores:
                 kind=h5.attrs["kind"],
                 absent=_text(h5["absent"][:]),
                 provenance={key: str(h5.attrs[key]) for key in h5.attrs if key in PROVENANCE},
-                cost=json.loads(h5.attrs["cost"]),
+                networks=json.loads(h5.attrs["networks"]),
             )
     except OSError as error:
         raise ScoresError(
@@ -136,6 +153,13 @@ def rows_of(stream: Scores, video_ids: np.ndarray, source: Path) -> np.ndarray:
             f"list the videos it lacks when it is imported."
         )
     return np.fromiter((where[video_id] for video_id in video_ids.tolist()), np.int64, len(video_ids))
+
+
+def networks_of(files: Sequence[Scores]) -> Networks:
+    """All networks behind several score files; nothing where one of them is from outside."""
+    if not all(file.networks for file in files):
+        return {}
+    return {digest: cost for file in files for digest, cost in file.networks.items()}
 
 
 def _check_content(

@@ -30,7 +30,7 @@ class FeaturesWriter:
     file, and is a `ScoresError` while videos are missing.
 
     `dtype` holds for features; logits are always float32. `cost` goes with every score made from this file
-    into the leaderboard: `parameters`, `gflops_per_clip`, `gpu_hours`.
+    into the leaderboard: `parameters`, `gflops_per_clip`.
     """
 
     def __init__(

@@ -45,10 +45,12 @@ def run(
         learned = read_learned(model)
         rows, scores = apply(learned, streams, video_ids, model)
         settings = {"method": learned.method, "settings": learned.settings.model_dump(mode="json")}
-        inputs, extra = {"model": learned.digest}, float(learned.num_parameters)
+        inputs = {"model": learned.digest}
+        # It sees features once per video, not clips.
+        head = {learned.digest: {"parameters": float(learned.num_parameters), "gflops_per_clip": 0.0}}
     else:
         rows, scores = pool(streams[0], video_ids, method=method, of=of)
-        settings, inputs, extra = {"method": method, "of": of}, {}, 0.0
+        settings, inputs, head = {"method": method, "of": of}, {}, {}
     present = np.zeros(len(video_ids), bool)
     present[rows] = True
     write_scores(
@@ -56,6 +58,7 @@ def run(
         video_ids[rows],
         scores,
         streams[0].classes,
+        kind="logits",
         absent=video_ids[~present],
         provenance=provenance(
             {**settings, "dump": [features.settings for features in streams]},
@@ -65,14 +68,14 @@ def run(
                 "videos": digest(video_ids.tolist()),
             },
         ),
-        cost=total_cost(streams, extra),
+        networks={**{features.checkpoint_digest: features.cost for features in streams}, **head},
     )
 
 
 def pool(
     features: Features, video_ids: np.ndarray, *, method: str, of: Pooled
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the manifest that have scores, and (n, K) scores, joined by id."""
+    """Rows of the manifest that have scores, and (n, K) log-scores, joined by id."""
     run_pool = AGGREGATORS[method].pool
     assert run_pool is not None
     scores = np.zeros((len(features), len(features.classes)), np.float32)
@@ -90,7 +93,7 @@ def pool(
 def apply(
     learned: Learned, streams: Sequence[Features], video_ids: np.ndarray, model: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a learned aggregation; a `ScoresError` where features are not those it was trained on."""
+    """Log-scores of a learned aggregation; a `ScoresError` where features are not those it was trained on."""
     found = [features.checkpoint_digest for features in streams]
     for features, expected in zip(streams, learned.sources, strict=False):
         if features.checkpoint_digest != expected:
@@ -105,16 +108,13 @@ def apply(
     groups = group_dumps(streams)
     source = FeatureSource(groups, video_ids, unlabelled, learned.settings.features)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return predict(learned.network.to(device), source, batch_size=VIDEOS_PER_NETWORK_BATCH, device=device)
-
-
-def total_cost(streams: Sequence[Features], num_extra_parameters: float) -> dict[str, float]:
-    """Parameters, GFLOPs and hours of all streams, where every one states them; the aggregation's on top."""
-    keys = set.intersection(*(set(features.cost) for features in streams))
-    cost = {key: sum(features.cost[key] for features in streams) for key in sorted(keys)}
-    if "parameters" in cost:
-        cost["parameters"] += num_extra_parameters
-    return cost
+    return predict(
+        learned.network.to(device),
+        source,
+        len(learned.classes),
+        batch_size=VIDEOS_PER_NETWORK_BATCH,
+        device=device,
+    )
 
 
 def check_same_videos(features: Features, video_ids: np.ndarray, manifest: Path) -> None:

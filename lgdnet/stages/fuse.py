@@ -4,7 +4,6 @@ On a labelled split weights are found and cross-fitted: each video's score comes
 label. Other splits are fused with the weights from all labelled videos.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lgdnet.artefact import digest, provenance, write_text
 from lgdnet.fusion import Fitted, Fusion, Stream, cross_fit, deal_folds, fit, predict
 from lgdnet.log import progress, say
 from lgdnet.scores import Scores, ScoresError, align, read_scores, read_weights, write_scores, write_weights
+from lgdnet.scores.files import networks_of
 from lgdnet.scores.labels import Labels, check_class_order, check_labels, read_labels, rejected_ids
 
 
@@ -67,19 +67,20 @@ def run(
         labels.video_ids[present],
         scores[present],
         files[0].classes,
+        kind="logits",
         absent=labels.video_ids[~present],
         provenance=provenance(
             {"fusion": described(fusion), "num_folds": num_folds, "seed": seed, "cross_fitted": bool(fits)},
             {str(file.path): digest(file.provenance) for file in files},
         ),
-        cost=total_cost(files),
+        networks=networks_of(files),
     )
     if study_out is not None:
         lines = study(
             fusion,
             streams,
             labels,
-            Stream(scores, present),
+            Stream(scores, present, is_log=True),
             num_rejected=num_rejected,
             num_folds=num_folds,
             seed=seed,
@@ -121,29 +122,6 @@ def described(fusion: Fusion) -> dict[str, object]:
         "of": fusion.of,
         "calibrate": fusion.calibrate,
     }
-
-
-def total_cost(files: Sequence[Scores]) -> dict[str, float]:
-    """Parameters and GFLOPs of all networks together, each counted once, where every file states them.
-
-    A stream may be there twice (AP and TCP), and again inside a joint network: files tell by the digests of
-    their checkpoints.
-    """
-    keys = set.intersection(*(set(file.cost) for file in files))
-    networks: dict[str, Scores] = {}
-    for file in sorted(
-        files, key=lambda file: (checkpoints(file).count(","), file.cost.get("parameters", 0))
-    ):
-        digests = checkpoints(file)
-        if "," in digests and all(one in networks for one in digests.split(",")):
-            continue
-        networks[digests or str(file.path)] = file
-    return {key: sum(file.cost[key] for file in networks.values()) for key in sorted(keys)}
-
-
-def checkpoints(file: Scores) -> str:
-    """Digests of the networks behind a score file, joined by commas; empty for scores from outside."""
-    return json.loads(file.provenance.get("inputs", "{}")).get("checkpoints", "")
 
 
 def study(

@@ -39,9 +39,10 @@ def run(
         warn(f"{scores}: {len(guessed)} videos have no scores and get a guess, first {guessed[0]!r}")
     ids = [*video_ids[rows >= 0].tolist(), *guessed]
     values = np.concatenate([found.scores[rows[rows >= 0]], uniform])
-    submissions.write_submission(
-        out, submissions.make_submission(ids, values, found.classes, external_data=external_data)
+    made = submissions.make_submission(
+        ids, values, found.classes, is_log=found.kind == "logits", external_data=external_data
     )
+    submissions.write_submission(out, made)
     submissions.validate(out, ids, found.classes)
 
 

@@ -38,7 +38,9 @@ def top1(scores, labels=LABELS):
 def test_given_weights_are_the_weighted_mean_of_scores():
     fusion = Fusion("two", ("good", "fair"), weights=(3, 1))
     fused, present = predict(fit(fusion, STREAMS, LABELS, ROWS), STREAMS, ROWS)
-    np.testing.assert_allclose(fused, (3 * STREAMS["good"].scores + STREAMS["fair"].scores) / 4, atol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(fused), (3 * STREAMS["good"].scores + STREAMS["fair"].scores) / 4, atol=1e-6
+    )
     assert present.all()
 
 
@@ -46,7 +48,7 @@ def test_averaging_logits_is_the_geometric_mean_of_scores():
     fusion = Fusion("two", ("good", "fair"), weights=(2, 1), of="logits")
     fused, _ = predict(fit(fusion, STREAMS, LABELS, ROWS), STREAMS, ROWS)
     product = (STREAMS["good"].scores ** 2 * STREAMS["fair"].scores) ** (1 / 3)
-    np.testing.assert_allclose(fused, product / product.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused), product / product.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 @pytest.mark.parametrize("of", ["scores", "logits"])
@@ -55,7 +57,7 @@ def test_a_missing_stream_leaves_its_weight_to_the_others(of):
     streams = {"good": STREAMS["good"], "audio": Stream(STREAMS["fair"].scores * heard[:, None], heard)}
     fused, present = predict(fit(Fusion("x", ("good", "audio"), of=of), streams, LABELS, ROWS), streams, ROWS)
     assert present.all()
-    np.testing.assert_allclose(fused[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused)[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
 
 
 @pytest.mark.parametrize("of", ["scores", "logits"])
@@ -65,8 +67,8 @@ def test_a_stream_of_weight_zero_speaks_for_the_videos_that_only_it_has(of):
     fusion = Fusion("x", ("good", "fair"), weights=(1, 0), of=of)
     fused, present = predict(fit(fusion, streams, LABELS, ROWS), streams, ROWS)
     assert present.all()
-    np.testing.assert_allclose(fused[seen], STREAMS["good"].scores[seen], rtol=1e-4)
-    np.testing.assert_allclose(fused[~seen], STREAMS["fair"].scores[~seen], rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused)[seen], STREAMS["good"].scores[seen], rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused)[~seen], STREAMS["fair"].scores[~seen], rtol=1e-4)
 
 
 @pytest.mark.parametrize("of", ["scores", "logits"])
@@ -83,12 +85,28 @@ def test_a_search_judges_weights_as_they_will_be_applied(of):
             np.testing.assert_allclose(fused[n], own @ values[:, n] / own.sum(), rtol=1e-5)
 
 
-def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order():
+@pytest.mark.parametrize("of", ["scores", "logits"])
+@pytest.mark.parametrize("inside", [True, False], ids=["inner", "outer"])
+def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order(of, inside):
     logits = np.random.default_rng(0).normal(size=(N, K)).astype(np.float32) * 300
     streams = {"loud": Stream(logits + 1000, ALL, is_log=True), "fair": STREAMS["fair"]}
-    fitted = fit(Fusion("x", ("loud", "fair"), weights=(1, 0), of="logits"), streams, LABELS, ROWS)
-    fused, _ = predict(fitted, streams, ROWS)
-    assert (fused.argmax(axis=1) == logits.argmax(axis=1)).all() and np.isfinite(fused).all()
+    fusion = Fusion("x", ("loud", "fair"), weights=(1, 0), of=of)
+    if inside:
+        fusion = Fusion("y", (fusion,))
+    fused, _ = predict(fit(fusion, streams, LABELS, ROWS), streams, ROWS)
+    assert (metrics.top_classes(fused, K) == metrics.top_classes(logits, K)).all()
+    assert np.isfinite(fused).all()
+
+
+def test_probabilities_of_another_tool_keep_their_order_down_to_the_smallest():
+    scores = softmax(np.random.default_rng(0).normal(size=(N, K)) * 15)
+    assert scores.min() < 1e-20
+    fused, _ = predict(
+        fit(Fusion("x", ("s",), of="logits"), {"s": Stream(scores, ALL)}, LABELS, ROWS),
+        {"s": Stream(scores, ALL)},
+        ROWS,
+    )
+    assert (metrics.top_classes(fused, K) == metrics.top_classes(scores, K)).all()
 
 
 def test_a_video_without_any_stream_is_absent_not_a_guess():
@@ -143,7 +161,7 @@ def test_a_fusion_of_fusions_is_the_fusion_of_what_they_say():
     outer = Fusion("outer", (inner, "noise"), weights=(1, 1))
     fused, _ = predict(fit(outer, STREAMS, LABELS, ROWS), STREAMS, ROWS)
     expected = (STREAMS["good"].scores + 3 * STREAMS["fair"].scores) / 8 + STREAMS["noise"].scores / 2
-    np.testing.assert_allclose(fused, expected, atol=1e-6)
+    np.testing.assert_allclose(np.exp(fused), expected, atol=1e-6)
     assert outer.streams() == ["good", "fair", "noise"]
     assert outer.without("fair").streams() == ["good", "noise"]
     assert outer.without("fair").members[0].weights == (1,)
@@ -171,7 +189,7 @@ def test_calibration_lowers_the_calibration_error_of_an_overconfident_stream():
     streams = {"loud": signal(5, 1.0, scale=4.0)}
     fused, _, _ = cross_fit(Fusion("x", ("loud",), calibrate=True), streams, LABELS, FOLDS)
     error = metrics.expected_calibration_error
-    assert error(fused, LABELS) < 0.5 * error(streams["loud"].scores, LABELS)
+    assert error(np.exp(fused), LABELS) < 0.5 * error(streams["loud"].scores, LABELS)
 
 
 def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid():

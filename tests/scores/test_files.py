@@ -25,7 +25,7 @@ def damage(path, name, value):
 
 
 def test_a_score_file_round_trips(tmp_path):
-    found = save(tmp_path / "s.h5", absent=["e"], cost={"parameters": 3.0})
+    found = save(tmp_path / "s.h5", absent=["e"], networks={"c": {"parameters": 3.0}})
     assert found.video_ids.tolist() == IDS.tolist() and found.absent.tolist() == ["e"]
     assert (found.scores == SCORES).all() and found.classes == CLASSES and found.cost == {"parameters": 3.0}
 

@@ -19,6 +19,6 @@ def folder(tmp_path):
             scores,
             CLASSES,
             provenance={"settings": "{}"},
-            cost={"parameters": 10},
+            networks={name: {"parameters": 10}},
         )
     return tmp_path

@@ -193,25 +193,34 @@ def test_fewer_videos_than_folds_is_an_error(folder):
         run(folder, num_folds=301)
 
 
-def test_a_network_that_is_there_twice_is_counted_once(folder):
-    def save(name, digests, parameters):
-        provenance = {"inputs": json.dumps({"checkpoints": digests})}
+def test_a_network_is_counted_once_however_many_members_use_it(folder):
+    costs = {
+        "frame": {"parameters": 100, "gflops_per_clip": 5},
+        "flow": {"parameters": 200, "gflops_per_clip": 6},
+        "tcp": {"parameters": 7, "gflops_per_clip": 0},
+        "joint": {"parameters": 13, "gflops_per_clip": 0},
+    }
+    members = {"ap": ("frame",), "tcp": ("frame", "tcp"), "joint": ("frame", "flow", "joint"), "outside": ()}
+    for name, behind in members.items():
         write_scores(
             folder / f"{name}.h5",
             IDS,
             STREAMS["flow"],
             CLASSES,
-            provenance=provenance,
-            cost={"parameters": parameters},
+            provenance={},
+            networks={key: costs[key] for key in behind},
         )
-        return read_scores(folder / f"{name}.h5")
 
-    pooled, tcp, other = save("pooled", "a", 10), save("tcp", "a", 12), save("other", "b", 100)
-    joint = save("joint", "a,b", 115)
-    assert fuse.total_cost([pooled, tcp, other]) == {"parameters": 112}
-    assert fuse.total_cost([joint, pooled, other]) == {"parameters": 110}
-    assert fuse.total_cost([joint, other]) == {"parameters": 215}
-    assert fuse.total_cost([pooled, read_scores(folder / "frame.h5")]) == {"parameters": 20}
+    def cost(*names):
+        files = {name: folder / f"{name}.h5" for name in names}
+        fuse.run(files, folder / "validation.csv", folder / "x.h5", fusion=Fusion("x", names))
+        return read_scores(folder / "x.h5").cost
+
+    assert cost("ap", "tcp") == {"parameters": 107, "gflops_per_clip": 5}
+    assert cost("tcp", "joint") == {"parameters": 320, "gflops_per_clip": 11}
+    assert cost("ap", "joint") == {"parameters": 313, "gflops_per_clip": 11}
+    assert cost("tcp", "outside") == {}
+    assert cost("tcp", "noise") == {"parameters": 117}  # nobody stated the GFLOPs of noise
 
 
 def test_a_fusion_is_read_from_json(folder):
