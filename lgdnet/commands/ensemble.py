@@ -217,6 +217,27 @@ def submission(
     wrote(out)
 
 
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="submission.json, ours or another's.")],
+    manifest: ManifestFile,
+    classes: Annotated[Path, typer.Option(help="manifest/classes.txt: every label that may be given.")],
+    rejected: Annotated[
+        Path | None, typer.Option(help="rejected.csv, whose videos must be answered too.")
+    ] = None,
+    split: SplitName = None,
+) -> None:
+    """Check every id, label and score of a submission before it is uploaded.
+
+    Example: lgdnet validate results/sample/submission.json --manifest results/sample/manifest/test.csv
+    --classes results/sample/manifest/classes.txt --rejected results/sample/manifest/rejected.csv
+    """
+    from lgdnet.stages import submission as stage
+
+    num_videos = stage.validate(path, manifest, classes, rejected=rejected, split=split)
+    print(f"{path}: all {num_videos} videos are answered as they should be")
+
+
 def by_folder(files: list[Path]) -> list[list[Path]]:
     """Files of one folder are the shards of one dump, in order of first appearance."""
     folders: dict[Path, list[Path]] = {}
