@@ -277,6 +277,6 @@ def test_streams_of_one_network_must_have_the_same_clips(tmp_path):
     shuffled = read_features([dump(tmp_path, draw=1)])
     shuffled.video_ids = shuffled.video_ids[::-1]
     with pytest.raises(
-        ScoresError, match=r"c-1/0000.h5: its videos stand in another order than in .*c-0/0000.h5"
+        ScoresError, match=r"c-1/0000.h5: other videos, or in another order, than in .*c-0/0000.h5"
     ):
         FeatureSource([[one, shuffled]], one.video_ids, np.zeros(60, int))

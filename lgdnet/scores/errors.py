@@ -41,7 +41,7 @@ def check_classes(path: Path, classes: Sequence[str], expected: Sequence[str], s
 
 def check_finite(path: Path, values: np.ndarray, video_ids: Sequence[str] | np.ndarray, what: str) -> None:
     """No NaN and no infinity in (N, ...) values: they would rank anywhere."""
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if bad.any():
         first = str(video_ids[int(np.flatnonzero(bad)[0])])
         raise ScoresError(
