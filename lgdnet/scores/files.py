@@ -11,7 +11,14 @@ import numpy as np
 
 from lgdnet.artefact import atomic
 from lgdnet.metrics import softmax
-from lgdnet.scores.errors import ScoresError, check_classes, check_finite, check_unique, some
+from lgdnet.scores.errors import (
+    ScoresError,
+    check_classes,
+    check_finite,
+    check_probabilities,
+    check_unique,
+    some,
+)
 
 FORMAT = "lgdnet-scores-2"
 Kind = Literal["scores", "logits"]
@@ -171,14 +178,8 @@ def _check_content(
         )
     check_unique(path, np.concatenate([video_ids, absent]) if len(absent) else video_ids)
     check_finite(path, scores, video_ids, "scores")
-    if kind == "scores" and len(scores):
-        wrong = (np.abs(scores.sum(axis=1) - 1) > 1e-3) | (scores.min(axis=1) < 0)
-        if wrong.any():
-            row = int(np.flatnonzero(wrong)[0])
-            raise ScoresError(
-                f"{path}: scores of {int(wrong.sum())} videos are no probabilities, first "
-                f"{str(video_ids[row])!r} with sum {scores[row].sum():.4g}. Are they logits? Then say kind: logits."
-            )
+    if kind == "scores":
+        check_probabilities(path, scores, video_ids)
 
 
 def _text(stored: np.ndarray) -> np.ndarray:
