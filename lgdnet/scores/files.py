@@ -133,8 +133,9 @@ def align(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Rows of S streams, as stored, in the order of `video_ids`: (S, N, K) float32, (S, N) bool present.
 
-    Joined by id. Classes must be those of `first` (else of the first stream). Rows of absent videos are zero. A `ScoresError` where classes differ, or where a stream lacks a video of
-    `source` that it does not list as absent.
+    Joined by id. Classes must be those of `first` (else of the first stream). Rows of absent videos
+    are zero. A `ScoresError` where classes differ, where a stream lacks a video of `source` that it does not list
+    as absent, or has one that `source` has not.
     """
     reference = first or streams[0]
     video_ids = np.asarray(video_ids, dtype=str)
@@ -149,10 +150,19 @@ def align(
 
 
 def rows_of(stream: Scores, video_ids: np.ndarray, source: Path) -> np.ndarray:
-    """(N,) row of each id in the stream's arrays, -1 where the stream lists the video as absent."""
+    """(N,) row of each id in the stream's arrays, -1 where the stream lists the video as absent.
+
+    Both must have the same videos: with fewer, a number would be of another split than its name says.
+    """
     where = {video_id: row for row, video_id in enumerate(stream.video_ids.tolist())}
     where |= dict.fromkeys(stream.absent.tolist(), -1)
     missing = [video_id for video_id in video_ids.tolist() if video_id not in where]
+    unknown = sorted(set(where) - set(video_ids.tolist()))
+    if unknown and not missing:
+        raise ScoresError(
+            f"{stream.path}: {len(unknown)} of its {len(where)} videos are not in {source}, first {some(unknown)}. "
+            f"Is that the manifest of this split, and as old as the scores? Rerun snakemake to make both fit."
+        )
     if missing:
         raise ScoresError(
             f"{stream.path}: no scores for {len(missing)} of {len(video_ids)} videos in {source}, first "

@@ -46,6 +46,14 @@ def test_a_missing_id_is_an_error_and_an_absent_one_is_not(tmp_path):
     assert present.tolist() == [[True, True, True, False]] and (aligned[0, 3] == 0).all()
 
 
+def test_scores_of_more_videos_than_the_split_has_are_an_error(tmp_path):
+    whole = save(tmp_path / "whole.h5", absent=["e"])
+    for known, num, first in ((IDS, 1, "'e'"), (np.array(["a", "b", "c", "e"]), 1, "'d'")):
+        message = rf"whole.h5: {num} of its 5 videos are not in .*m.csv, first {first}"
+        with pytest.raises(ScoresError, match=message):
+            align([whole], known, tmp_path / "m.csv")
+
+
 def test_different_class_lists_are_an_error(tmp_path):
     one = save(tmp_path / "one.h5")
     other = save(tmp_path / "other.h5", classes=["run", "jump", "cook"])
