@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import h5py
 import numpy as np
@@ -18,6 +18,15 @@ from lgdnet.scores.errors import (
     check_probabilities,
     check_unique,
     some,
+)
+from lgdnet.scores.hdf5 import (
+    create,
+    read_attribute,
+    read_text,
+    reading,
+    write_array,
+    write_attributes,
+    write_text,
 )
 
 FORMAT = "lgdnet-scores-2"
@@ -76,16 +85,13 @@ def write_scores(
     video_ids, absent = np.asarray(video_ids, dtype=str), np.asarray(absent, dtype=str)
     scores = np.ascontiguousarray(scores, np.float32)
     _check_content(path, video_ids, scores, list(classes), kind, absent)
-    with atomic(path) as tmp, h5py.File(tmp, "w") as h5:
-        chunks = (max(1, min(len(scores), 256)), len(classes)) if scores.size else None
-        h5.create_dataset("scores", data=scores, chunks=chunks, fletcher32=chunks is not None)
-        h5["video_id"] = np.char.encode(video_ids, "utf-8")
-        h5["absent"] = np.char.encode(absent, "utf-8")
-        h5["classes"] = np.char.encode(np.asarray(classes, dtype=str), "utf-8")
-        h5.attrs.update(
-            {"format": FORMAT, "kind": kind, "networks": json.dumps(dict(networks or {}), sort_keys=True)}
-        )
-        h5.attrs.update(dict(provenance))
+    with atomic(path) as tmp, create(tmp) as h5:
+        write_array(h5, "scores", scores, 256)
+        write_text(h5, "video_id", video_ids)
+        write_text(h5, "absent", absent)
+        write_text(h5, "classes", list(classes))
+        about = {"format": FORMAT, "kind": kind, "networks": json.dumps(dict(networks or {}), sort_keys=True)}
+        write_attributes(h5, {**about, **provenance})
         h5.attrs["complete"] = len(scores)  # last: a file without it is not whole
 
 
@@ -94,33 +100,25 @@ def read_scores(path: Path) -> Scores:
     path = Path(path)
     if not path.exists():
         raise ScoresError(f"{path}: no such score file. Rerun snakemake to make it.")
-    try:
-        with h5py.File(path, "r", locking=False) as h5:
-            if h5.attrs.get("format") == "lgdnet-scores-1":
-                raise ScoresError(
-                    f"{path}: made by an older version. Delete it and rerun snakemake to make it again; features are "
-                    f"read as they are."
-                )
-            if h5.attrs.get("format") != FORMAT:
-                raise ScoresError(
-                    f"{path}: not a score file ({FORMAT}); foreign files come in by import-scores."
-                )
-            if h5.attrs.get("complete", -1) != len(h5["scores"]) or len(h5["scores"]) != len(h5["video_id"]):
-                raise ScoresError(f"{path}: not complete. Delete it and rerun snakemake to make it again.")
-            found = Scores(
-                path=path,
-                video_ids=_text(h5["video_id"][:]),
-                scores=h5["scores"][:],
-                classes=_text(h5["classes"][:]).tolist(),
-                kind=h5.attrs["kind"],
-                absent=_text(h5["absent"][:]),
-                provenance={key: str(h5.attrs[key]) for key in h5.attrs if key in PROVENANCE},
-                networks=json.loads(h5.attrs["networks"]),
-            )
-    except OSError as error:
-        raise ScoresError(
-            f"{path}: cannot be read ({error}). Delete it and rerun snakemake to make it again."
-        ) from error
+    cure = "Delete it and rerun snakemake to make it again."
+    with reading(path, cure), h5py.File(path, "r", locking=False) as h5:
+        found_format = read_attribute(h5, "format", "")
+        if found_format == "lgdnet-scores-1":
+            raise ScoresError(f"{path}: made by an older version. {cure} Features are read as they are.")
+        if found_format != FORMAT:
+            raise ScoresError(f"{path}: not a score file ({FORMAT}); foreign files come in by import-scores.")
+        if h5.attrs.get("complete", -1) != len(h5["scores"]) or len(h5["scores"]) != len(h5["video_id"]):
+            raise ScoresError(f"{path}: not complete. {cure}")
+        found = Scores(
+            path=path,
+            video_ids=read_text(h5, "video_id"),
+            scores=h5["scores"][:],
+            classes=read_text(h5, "classes").tolist(),
+            kind=_kind(read_attribute(h5, "kind")),
+            absent=read_text(h5, "absent"),
+            provenance={key: read_attribute(h5, key) for key in PROVENANCE if key in h5.attrs},
+            networks=json.loads(read_attribute(h5, "networks")),
+        )
     _check_content(path, found.video_ids, found.scores, found.classes, found.kind, found.absent)
     return found
 
@@ -192,5 +190,7 @@ def _check_content(
         check_probabilities(path, scores, video_ids)
 
 
-def _text(stored: np.ndarray) -> np.ndarray:
-    return np.char.decode(stored, "utf-8") if len(stored) else np.zeros(0, dtype=str)
+def _kind(text: str) -> Kind:
+    if text not in get_args(Kind):
+        raise ValueError(f"kind {text!r}")
+    return cast(Kind, text)
