@@ -128,7 +128,7 @@ def printed(path: Path, *, markdown: bool = False) -> str:
     if not markdown:
         return shown.to_string(index=False)
     cells = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells)
 
 
 def _line(result: Result) -> dict[str, str]:

@@ -132,25 +132,17 @@ def bootstrap_interval(
     values: np.ndarray,
     generator: np.random.Generator,
     *,
-    groups: np.ndarray | None = None,
     num_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap of the means of (N, M) values over videos: (M,) low, (M,) high.
 
-    `groups` (N,) resamples whole groups (recordings, speakers), whose videos are not independent. Equal
-    rows are drawn together from one multinomial, which is the same distribution at the cost of a few distinct rows.
+    Equal rows are drawn together from one multinomial, which is the same distribution at the cost of a few
+    distinct rows.
     """
-    values = np.asarray(values, float)
-    size = np.ones(len(values))
-    if groups is not None:
-        _, group = np.unique(groups, return_inverse=True)
-        size = np.bincount(group).astype(float)
-        values = np.stack([np.bincount(group, column) for column in values.T], axis=1)
-    rows, count = np.unique(np.column_stack([values, size]), axis=0, return_counts=True)
+    rows, count = np.unique(np.asarray(values, float), axis=0, return_counts=True)
     drawn = generator.multinomial(count.sum(), count / count.sum(), size=num_resamples)  # (R, distinct)
-    totals = drawn @ rows
-    means = totals[:, :-1] / totals[:, -1:]
+    means = drawn @ rows / count.sum()
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail], axis=0)
     return Interval(low, high)
@@ -167,16 +159,14 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
-def paired_test(
-    hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator, *, groups: np.ndarray | None = None
-) -> PairedTest:
+def paired_test(hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator) -> PairedTest:
     """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos."""
     from scipy.stats import binomtest
 
     difference = hit_a.astype(int) - hit_b.astype(int)
     only_a, only_b = int((difference > 0).sum()), int((difference < 0).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    interval = bootstrap_interval(difference[:, None], generator, groups=groups)
+    interval = bootstrap_interval(difference[:, None], generator)
     low, high = float(interval.low[0]), float(interval.high[0])
     return PairedTest(float(difference.mean()), low, high, only_a, only_b, p_value)
 

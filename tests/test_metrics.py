@@ -103,13 +103,6 @@ def test_the_grouped_draw_equals_resampling_videos_one_by_one():
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
-def test_videos_of_one_group_widen_the_interval():
-    hit = np.repeat(np.random.default_rng(0).random(40) < 0.5, 10)[:, None]
-    alone = metrics.bootstrap_interval(hit, np.random.default_rng(1))
-    grouped = metrics.bootstrap_interval(hit, np.random.default_rng(1), groups=np.repeat(np.arange(40), 10))
-    assert (grouped.high - grouped.low)[0] > 2.5 * (alone.high - alone.low)[0]
-
-
 def test_a_paired_test_sees_what_two_intervals_cannot():
     generator = np.random.default_rng(0)
     b = generator.random(1000) < 0.7

@@ -101,14 +101,19 @@ def _move(weights: np.ndarray, source: int, target: int, step: float) -> np.ndar
 
 
 def most_likely_mixture(candidates: Candidates, num_steps: int = 100) -> np.ndarray:
-    """Convex weights of the greatest likelihood of the true classes, by EM: the problem has one optimum."""
-    likelihood = np.maximum(candidates.values[:, :, 0], 1e-12) * candidates.present  # (S, N)
+    """Convex weights of the greatest likelihood of the true classes, by EM: (S,).
+
+    Where streams are missing, a video speaks only of how the weights of the others compare: it counts for the
+    missing ones as much as their weights say (EM for truncated data).
+    """
+    present = candidates.present  # (S, N)
+    likelihood = np.maximum(candidates.values[:, :, 0], 1e-12) * present
     weights = np.full(len(likelihood), 1 / len(likelihood))
-    seen = candidates.present.sum(axis=1)
     for _ in range(num_steps):
         joint = weights[:, None] * likelihood
-        share = joint / np.maximum(joint.sum(axis=0), 1e-30)
-        weights = share.sum(axis=1) / np.maximum(seen, 1)
+        counts = joint / np.maximum(joint.sum(axis=0), 1e-30)
+        counts += weights[:, None] * ~present / np.maximum(weights @ present, 1e-12)
+        weights = counts.sum(axis=1)
         weights /= max(weights.sum(), 1e-12)
     return weights
 

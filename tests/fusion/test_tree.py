@@ -192,13 +192,20 @@ def test_calibration_lowers_the_calibration_error_of_an_overconfident_stream():
     assert error(np.exp(fused), LABELS) < 0.5 * error(streams["loud"].scores, LABELS)
 
 
-def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid():
-    values = np.stack([STREAMS[name].scores for name in ("good", "fair")])
+@pytest.mark.parametrize("lacking", [0.0, 0.7])
+def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid(lacking):
+    present = np.ones((2, N), bool)
+    present[1] = np.random.default_rng(4).random(N) >= lacking
+    values = np.stack([STREAMS[name].scores for name in ("good", "fair")]) * present[:, :, None]
     own = values[:, np.arange(N), LABELS][:, :, None]
-    weights = most_likely_mixture(Candidates(own, np.ones((2, N), bool)))
+    weights = most_likely_mixture(Candidates(own, present), num_steps=400)
     grid = np.linspace(0.001, 0.999, 999)
-    likelihood = [np.log(w * own[0] + (1 - w) * own[1]).sum() for w in grid]
-    assert weights[0] == pytest.approx(grid[np.argmax(likelihood)], abs=0.01)
+
+    def likelihood(w):
+        shared = np.array([w, 1 - w])[:, None] * present
+        return np.log((shared * own[:, :, 0]).sum(axis=0) / shared.sum(axis=0)).sum()
+
+    assert weights[0] == pytest.approx(grid[np.argmax([likelihood(w) for w in grid])], abs=0.01)
 
 
 def test_folds_depend_on_names_alone_and_spread_every_class():

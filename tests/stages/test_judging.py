@@ -1,11 +1,13 @@
 """Leaderboard, study and comparison count the same videos, and the classes they count are the manifest's."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from made_up import CLASSES, IDS, LABELS, STREAMS, K
 
-from lgdnet.fusion import Fusion
+from lgdnet.fusion import Fusion, Stream, cross_fit, deal_folds, fit, predict
 from lgdnet.leaderboard import Row
 from lgdnet.scores import ScoresError, write_scores
 from lgdnet.scores.labels import read_labels
@@ -106,3 +108,49 @@ def test_a_manifest_that_is_none_is_an_error(folder):
     (folder / "m.csv").write_text("id\nv000\n")
     with pytest.raises(ScoresError, match=r"m.csv: no column video_id; a manifest needs"):
         read_labels(folder / "m.csv")
+
+
+def test_a_stream_is_left_out_under_cross_fitting_too(folder):
+    fusion = Fusion("x", ("flow", "noise", "frame"), "stack", calibrate=True)
+    files = {name: folder / f"{name}.h5" for name in STREAMS}
+    fuse.run(files, folder / "validation.csv", folder / "f.h5", fusion=fusion, study_out=folder / "study.csv")
+    streams = {name: Stream(scores, np.ones(len(IDS), bool)) for name, scores in STREAMS.items()}
+    folds = deal_folds(IDS, LABELS)
+    study, differs = pd.read_csv(folder / "study.csv").set_index("streams"), False
+    for name in STREAMS:
+        rest = fusion.without(name)
+        honest, _, _ = cross_fit(rest, streams, LABELS, folds)
+        flattered, _ = predict(fit(rest, streams, LABELS, np.arange(len(IDS))), streams, np.arange(len(IDS)))
+        top1 = [100 * np.mean(scores.argmax(axis=1) == LABELS) for scores in (honest, flattered)]
+        assert study.loc[f"without {name}", "Top1"] == pytest.approx(top1[0], abs=0.006)
+        differs |= abs(top1[0] - top1[1]) > 0.1
+    assert differs
+
+
+def test_a_comparison_says_which_is_better_in_every_figure(folder):
+    classes = [*CLASSES, *"efgh"]  # eight, so that the top five are not all
+    generator, labels = np.random.default_rng(3), np.random.default_rng(4).integers(0, 8, len(IDS))
+    table = {"video_id": IDS, "label": [classes[y] for y in labels], "class_index": labels}
+    pd.DataFrame(table).to_csv(folder / "validation.csv", index=False)
+    expected = {}
+    for name, strength in (("good", 2.0), ("bad", 0.3)):
+        logits = generator.normal(size=(len(IDS), 8)) + strength * np.eye(8)[labels]
+        write_scores(folder / f"{name}.h5", IDS, logits, classes, kind="logits", provenance={})
+        rank = (logits > logits[np.arange(len(IDS)), labels][:, None]).sum(axis=1)
+        top1, top5 = 100 * np.mean(rank < 1), 100 * np.mean(rank < 5)
+        expected[name] = np.array([top1, top5, 100 - (top1 + top5) / 2])
+    text = compare.run(folder / "good.h5", folder / "bad.h5", folder / "validation.csv")
+    for i, line in enumerate(text.splitlines()[3:6]):
+        a, b, difference, low, high = map(float, re.findall(r"[+-]?\d+\.\d+", line))
+        assert [a, b] == pytest.approx([expected["good"][i], expected["bad"][i]], abs=0.006)
+        assert difference == pytest.approx(a - b, abs=0.011) and low < difference < high
+        assert (difference < 0) == (i == 2)  # errors fall where accuracies rise
+
+
+def test_confusions_say_which_class_was_taken_for_which(folder):
+    scores = np.eye(K, dtype=np.float32)[np.where(LABELS == 0, 1, LABELS)]  # every `a` is taken for `b`
+    write_scores(folder / "x.h5", IDS, scores, CLASSES, provenance={})
+    board(folder, "x.h5", confusions=folder / "confusions.csv", per_class=folder / "per_class.csv")
+    (mistake,) = pd.read_csv(folder / "confusions.csv").to_dict("records")
+    num = int((LABELS == 0).sum())
+    assert mistake == {"row": "x", "class": "a", "predicted": "b", "videos": num, "percent_of_class": 100.0}
