@@ -196,7 +196,7 @@ def test_calibration_lowers_the_calibration_error_of_an_overconfident_stream():
 def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid(lacking):
     present = np.ones((2, N), bool)
     present[1] = np.random.default_rng(4).random(N) >= lacking
-    values = np.stack([STREAMS[name].scores for name in ("good", "fair")]) * present[:, :, None]
+    values = np.stack([signal(8, 1.2).scores, signal(9, 1.0).scores]) * present[:, :, None]
     own = values[:, np.arange(N), LABELS][:, :, None]
     weights = most_likely_mixture(Candidates(own, present), num_steps=400)
     grid = np.linspace(0.001, 0.999, 999)
