@@ -328,6 +328,9 @@ def test_the_table_is_printed_plain_and_as_markdown(folder):
     assert lines[0].startswith("| Input | Backbone |") and lines[1].startswith("| --- |") and len(lines) == 5
     with pytest.raises(InputError, match=r"gone.csv: no such leaderboard"):
         printed(folder / "gone.csv")
+    (folder / "empty.csv").write_text("")
+    with pytest.raises(InputError, match=r"empty.csv: not a leaderboard"):
+        printed(folder / "empty.csv")
 
 
 def test_comparing_a_stream_with_itself_and_with_noise(folder):
