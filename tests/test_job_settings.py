@@ -47,7 +47,7 @@ def test_left_over_jobs_that_do_not_end_are_named(monkeypatch):
     monkeypatch.setattr("lgdnet.slurm.shutil.which", lambda name: name)
     asked = []
     monkeypatch.setattr("lgdnet.slurm.ask", lambda *command: asked.append(command) or "5\n11\n99\n")
-    with pytest.raises(InputError, match="still in the queue after 0 s: 5 11. End them with scancel"):
+    with pytest.raises(InputError, match=r"still in the queue after 0 s: 5 11\. End them with scancel"):
         end_left_over(["11", "5", "12", "not a job"], patience_sec=0)
     assert ("scancel", "5", "11") in asked
 
