@@ -40,6 +40,7 @@ localrules:
     evaluate,
     streams_table,
     submission,
+    cost,
 
 
 rule flow:
@@ -98,3 +99,4 @@ rule all:
         fusion_files(),
         submitted_scores(),
         tables(),
+        rules.cost.output,

@@ -8,10 +8,14 @@ GPU, on all nodes of a Slurm job step (one task per node). Addresses and ports c
 reach the processes, and the exit code 75 of a stopped run comes out again, so that the workflow retries.
 """
 
+import atexit
 import os
 import re
+import resource
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from lgdnet.interrupt import EXIT_RETRY
 
@@ -19,13 +23,16 @@ SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`[--step] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
+    """`[--step] [--usage FILE] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
     num_processes = 0
     if arguments and arguments[0] == "--step":
         arguments = arguments[1:]
         step = srun_options(os.environ)
         if step:
             os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
+    if arguments and arguments[0] == "--usage":
+        keep_account(Path(arguments[1]), os.environ)
+        arguments = arguments[2:]
     if arguments and arguments[0] == "--processes":
         num_processes, arguments = int(arguments[1]), arguments[2:]
     options = torchrun_options(os.environ, num_processes or num_gpus())
@@ -35,6 +42,28 @@ def main(arguments: Sequence[str]) -> None:
 
     sys.argv[1:] = arguments
     command_line()
+
+
+def keep_account(path: Path, environment: Mapping[str, str]) -> None:
+    """At the end of this process, whatever ends it but SIGKILL, a line of what it and its children used.
+
+    Snakemake's benchmark sees only the `srun` that waits for a job step. On several nodes the first one speaks
+    for all.
+    """
+    if int(environment.get("SLURM_NODEID", 0)) > 0:
+        return
+    begin, num_nodes = time.monotonic(), int(environment.get("SLURM_STEP_NUM_NODES", 1))
+
+    def write() -> None:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        cpu_sec = num_nodes * sum(one.ru_utime + one.ru_stime for one in used)
+        memory_mb = max(one.ru_maxrss for one in used) / 1024
+        path.parent.mkdir(parents=True, exist_ok=True)
+        header = "" if path.exists() else "wall_sec,cpu_sec,memory_mb\n"
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{header}{time.monotonic() - begin:.2f},{cpu_sec:.2f},{memory_mb:.0f}\n")
+
+    atexit.register(write)
 
 
 def num_gpus() -> int:

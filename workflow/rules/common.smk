@@ -246,6 +246,19 @@ def needs(kind):
     return {name: value for name, value in asked.items() if value is not None}
 
 
+def gpus_of_stages():
+    """GPUs that a job of each stage asks for, where it asks for any."""
+    kinds = {"train": "train", "dump": "dump", "flow": "flow", "audio": "audio"}
+    kinds |= {"fit_aggregator": "aggregation", "fit_joint": "aggregation"}
+    jobs = {stage: getattr(CHALLENGE.jobs, kind) for stage, kind in kinds.items()}
+    return {stage: job.gpus * job.nodes for stage, job in jobs.items() if job.gpus}
+
+
+def restarts(kind):
+    """How often a job is started again: by the snakemake that the user started, not by the one inside a job."""
+    return getattr(CHALLENGE.jobs, kind).restarts if workflow.is_main_process else 0
+
+
 def gpu_partition():
     """Where a profile sends jobs with GPUs: its own `gpu_partition` among the default resources."""
     named = workflow.resource_settings._parsed_default_resources.get("gpu_partition")

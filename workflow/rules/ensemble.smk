@@ -58,14 +58,15 @@ rule fit_aggregator:
         results("logs/fit_aggregator/{stream}-{aggregation}.log"),
     benchmark:
         results("benchmarks/fit_aggregator/{stream}-{aggregation}.tsv")
-    retries: CHALLENGE.jobs.aggregation.restarts
+    retries: restarts("aggregation")
     threads: CHALLENGE.threads.aggregation
     resources:
         **needs("aggregation"),
     params:
         settings=way_settings,
+        usage=results("benchmarks/fit_aggregator/{stream}-{aggregation}.usage.csv"),
     shell:
-        "python -m lgdnet.launch --step fit-aggregator {input.features:q} --method {wildcards.aggregation}"
+        "python -m lgdnet.launch --step --usage {params.usage:q} fit-aggregator {input.features:q} --method {wildcards.aggregation}"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -82,7 +83,7 @@ rule aggregate:
         scores=results("streams/{stream}/{aggregation}/{split}.h5"),
     log:
         results("logs/aggregate/{stream}-{aggregation}-{split}.log"),
-    retries: CHALLENGE.jobs.scores.restarts
+    retries: restarts("scores")
     resources:
         **needs("scores"),
     params:
@@ -104,14 +105,15 @@ rule fit_joint:
         results("logs/fit_joint/{joint}.log"),
     benchmark:
         results("benchmarks/fit_joint/{joint}.tsv")
-    retries: CHALLENGE.jobs.aggregation.restarts
+    retries: restarts("aggregation")
     threads: CHALLENGE.threads.aggregation
     resources:
         **needs("aggregation"),
     params:
         settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.joint[wildcards.joint]),
+        usage=results("benchmarks/fit_joint/{joint}.usage.csv"),
     shell:
-        "python -m lgdnet.launch --step fit-aggregator {input.features:q} --method multi_stream_tcp"
+        "python -m lgdnet.launch --step --usage {params.usage:q} fit-aggregator {input.features:q} --method multi_stream_tcp"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -125,7 +127,7 @@ rule aggregate_joint:
         scores=results("joint/{joint}/{split}.h5"),
     log:
         results("logs/aggregate_joint/{joint}-{split}.log"),
-    retries: CHALLENGE.jobs.scores.restarts
+    retries: restarts("scores")
     resources:
         **needs("scores"),
     shell:
@@ -163,7 +165,7 @@ rule fuse:
         results("logs/fuse/{fusion}.log"),
     benchmark:
         results("benchmarks/fuse/{fusion}.tsv")
-    retries: CHALLENGE.jobs.scores.restarts
+    retries: restarts("scores")
     resources:
         **needs("scores"),
     params:
@@ -187,7 +189,7 @@ rule apply_fusion:
         scores=results("fusions/{fusion}/{split}.h5"),
     log:
         results("logs/apply_fusion/{fusion}-{split}.log"),
-    retries: CHALLENGE.jobs.scores.restarts
+    retries: restarts("scores")
     resources:
         **needs("scores"),
     params:
@@ -262,3 +264,21 @@ rule submission:
     shell:
         "python -m lgdnet submission {input.scores:q} --manifest {input.manifest:q}"
         " --rejected {input.rejected:q} --external-data {params.external_data} --out {output:q} 2> {log:q}"
+
+
+# What it took: all benchmark files in one table. Other hours change no other file.
+rule cost:
+    input:
+        results("leaderboard.csv"),
+        tables(),
+    output:
+        results("cost.csv"),
+    log:
+        results("logs/cost.log"),
+    params:
+        benchmarks=results("benchmarks"),
+        streams=options("--stream", CHALLENGE.streams),
+        gpus=json.dumps(gpus_of_stages()),
+    shell:
+        "python -m lgdnet cost {params.benchmarks:q} {params.streams} --gpus {params.gpus:q}"
+        " --out {output:q} 2> {log:q}"

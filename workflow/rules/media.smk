@@ -6,7 +6,7 @@ rule probe:
         results("probes/{shard}.jsonl"),
     log:
         results("logs/probe/{shard}.log"),
-    retries: CHALLENGE.jobs.probe.restarts
+    retries: restarts("probe")
     threads: 2
     resources:
         **needs("probe"),
@@ -59,7 +59,7 @@ rule transcode:
         results("logs/media/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/media/{split}-{shard}.tsv")
-    retries: CHALLENGE.jobs.media.restarts
+    retries: restarts("media")
     threads: 2
     resources:
         **needs("media"),
@@ -98,7 +98,7 @@ rule cache_shard:
         results("logs/cache/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/cache/{split}-{shard}.tsv")
-    retries: CHALLENGE.jobs.cache.restarts
+    retries: restarts("cache")
     threads: 1
     resources:
         **needs("cache"),
@@ -122,7 +122,7 @@ rule extract_flow:
         results("logs/flow/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/flow/{split}-{shard}.tsv")
-    retries: CHALLENGE.jobs.flow.restarts
+    retries: restarts("flow")
     threads: CHALLENGE.threads.flow
     resources:
         **needs("flow"),

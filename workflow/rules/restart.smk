@@ -33,3 +33,7 @@ def adopt_finished_files():
 onstart:
     end_left_over_jobs()
     adopt_finished_files()
+
+
+onerror:
+    shell("python -m lgdnet failed {log:q} >&2 || true")

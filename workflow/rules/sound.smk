@@ -8,7 +8,7 @@ rule audio_shard:
         results("logs/audio/{split}-{shard}.log"),
     benchmark:
         results("benchmarks/audio/{split}-{shard}.tsv")
-    retries: CHALLENGE.jobs.audio.restarts
+    retries: restarts("audio")
     threads: 1
     resources:
         **needs("audio"),

@@ -9,7 +9,7 @@ rule fit_check_stream:
         results("streams/{stream}/fit_check.txt"),
     log:
         results("logs/fit_check/{stream}.log"),
-    retries: CHALLENGE.jobs.train.restarts
+    retries: restarts("train")
     threads: 2
     resources:
         **needs("train"),
@@ -38,12 +38,13 @@ rule train:
         results("logs/train/{stream}.log"),
     benchmark:
         results("benchmarks/train/{stream}.tsv")
-    retries: CHALLENGE.jobs.train.restarts
+    retries: restarts("train")
     threads: CHALLENGE.threads.train
     resources:
         **needs("train"),
     params:
         settings=train_settings,
+        usage=results("benchmarks/train/{stream}.usage.csv"),
         video_root=read_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
@@ -51,7 +52,7 @@ rule train:
         flow=flow_option,
     shell:
         # One process, or one per GPU on all nodes; in a Slurm job a step of its own, which signals reach.
-        "python -m lgdnet.launch --step train --manifest {input.manifest:q} --validation {input.validation:q}"
+        "python -m lgdnet.launch --step --usage {params.usage:q} train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
         " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
@@ -71,7 +72,7 @@ rule dump:
     # Further dumps of a split, with other clip starts, lie in train-1, train-2, ...
     wildcard_constraints:
         draw=r"(-[1-9]\d*)?",
-    retries: CHALLENGE.jobs.dump.restarts
+    retries: restarts("dump")
     threads: 1
     resources:
         **needs("dump"),

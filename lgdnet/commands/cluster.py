@@ -1,0 +1,57 @@
+"""Before, during and after a run on a cluster."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lgdnet.commands.table import Out, app, wrote
+from lgdnet.errors import InputError
+
+LogFile = Annotated[Path | None, typer.Argument(help="Log of Snakemake; the newest one without it.")]
+Config = Annotated[Path, typer.Argument(help="Challenge file.")]
+
+
+@app.command()
+def status(log: LogFile = None) -> None:
+    """Print how far the workflow is: done, running, failed, to do, and what each running job said last.
+
+    Example: lgdnet status
+    """
+    from lgdnet.stages import status as stage
+
+    print(stage.run(log))
+
+
+@app.command()
+def failed(log: LogFile = None) -> None:
+    """Print the jobs that failed for good: stage, stream, reason, log and its last lines.
+
+    Example: lgdnet failed
+    """
+    from lgdnet.stages import failed as stage
+    from lgdnet.workflow_log import newest_log
+
+    print(stage.run(log or newest_log()) or "no job failed for good")
+
+
+@app.command()
+def cost(
+    benchmarks: Annotated[Path, typer.Argument(help="Folder of the benchmark files.")],
+    out: Out,
+    stream: Annotated[list[str], typer.Option(help="Name of a stream; once for each.")] = [],  # noqa: B006
+    gpus: Annotated[str, typer.Option(help="JSON: GPUs of one job of a stage.")] = "{}",
+) -> None:
+    """Gather wall time, CPU, memory and GPU-hours of every stage and stream.
+
+    Example: lgdnet cost results/sample/benchmarks --stream frame16 --out try/cost.csv
+    """
+    from lgdnet.stages import cost as stage
+
+    try:
+        counts = {str(name): int(count) for name, count in json.loads(gpus).items()}
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"--gpus: not a JSON mapping of stages to counts ({error}): {gpus!r}") from None
+    stage.run(benchmarks, out, streams=stream, gpus=counts)
+    wrote(out)

@@ -1,0 +1,81 @@
+"""What every stage of every stream cost: the benchmark files of all jobs, gathered into cost.csv."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from lgdnet.artefact import write_text
+
+COLUMNS = ["stage", "stream", "jobs", "wall_hours", "cpu_hours", "memory_mb", "gpu_hours"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one job: all its attempts where they are on record, else the last one."""
+
+    stage: str
+    stream: str
+    wall_sec: float
+    cpu_sec: float
+    memory_mb: float
+
+
+def run(benchmarks: Path, out: Path, *, streams: Sequence[str], gpus: Mapping[str, int]) -> None:
+    """Sum the files under `benchmarks` per stage and stream. `gpus`: how many a job of a stage had."""
+    jobs = pd.DataFrame([cost_of(path, benchmarks, streams) for path in sorted(benchmarks.rglob("*.tsv"))])
+    rows = []
+    for (stage, stream), part in jobs.groupby(["stage", "stream"]) if len(jobs) else []:
+        wall = part["wall_sec"].sum() / 3600
+        rows.append(
+            {
+                "stage": stage,
+                "stream": stream,
+                "jobs": len(part),
+                "wall_hours": f"{wall:.4g}",
+                "cpu_hours": f"{part['cpu_sec'].sum() / 3600:.4g}",
+                "memory_mb": f"{part['memory_mb'].max():.0f}",
+                "gpu_hours": f"{wall * gpus.get(str(stage), 0):.4g}",
+            }
+        )
+    write_text(out, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
+
+
+def cost_of(path: Path, benchmarks: Path, streams: Sequence[str]) -> Cost:
+    """Of one benchmark file, `{stage}.tsv` or `{stage}/{stream}-....tsv`."""
+    stage, stem = path.relative_to(benchmarks).parts[0].removesuffix(".tsv"), path.stem
+    owners = [name for name in streams if stem == name or stem.startswith(f"{name}-")]
+    stream = max(owners, key=len, default="") if path.parent != benchmarks else ""
+    usage = path.with_suffix(".usage.csv")
+    if usage.exists():  # written by the job itself: every attempt, and the processes of a job step
+        attempts = rows_of(usage, ",")
+        return Cost(
+            stage,
+            stream,
+            sum(number(row, "wall_sec") for row in attempts),
+            sum(number(row, "cpu_sec") for row in attempts),
+            max((number(row, "memory_mb") for row in attempts), default=0.0),
+        )
+    rows = rows_of(path, "\t")
+    return Cost(
+        stage,
+        stream,
+        sum(number(row, "s") for row in rows),
+        sum(number(row, "cpu_time") for row in rows),
+        max((number(row, "max_rss") for row in rows), default=0.0),
+    )
+
+
+def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter=delimiter))
+
+
+def number(row: Mapping[str, str], name: str) -> float:
+    """0 where Snakemake measured nothing (`NA`, `-`): jobs of less than a moment."""
+    try:
+        return float(row.get(name) or 0)
+    except ValueError:
+        return 0.0

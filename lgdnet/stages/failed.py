@@ -1,0 +1,67 @@
+"""Jobs that failed for good in a run of the workflow: which, why, and the last lines of their logs."""
+
+import re
+from pathlib import Path
+
+from lgdnet.workflow_log import Job, read_log
+
+# What to change after what Slurm says of a job; the key stands in the challenge file under `jobs:`.
+KINDS = {
+    "manifest": "probe",
+    "transcode": "media",
+    "cache_shard": "cache",
+    "extract_flow": "flow",
+    "audio_shard": "audio",
+    "fit_check_stream": "train",
+    "fit_aggregator": "aggregation",
+    "fit_joint": "aggregation",
+    **dict.fromkeys(("aggregate", "aggregate_joint", "fuse", "apply_fusion"), "scores"),
+}
+REMEDIES = {
+    "OUT_OF_MEMORY": "needed more memory: raise jobs: {kind}: memory_gb",
+    "TIMEOUT": "its time was up: raise jobs: {kind}: hours",
+    "NODE_FAIL": "its node failed: start again",
+    "BOOT_FAIL": "its node did not start: start again",
+    "CANCELLED": "cancelled, by somebody or by Slurm for its memory: see `sacct -j {job}`; perhaps raise jobs: {kind}: memory_gb",
+    "PREEMPTED": "pre-empted more often than jobs: {kind}: restarts allows: start again",
+}
+NUM_LINES = 3
+
+
+def run(path: Path) -> str:
+    """A table of the jobs of a Snakemake log that failed and were not started again; "" without any."""
+    jobs = read_log(path).of("failed")
+    return "\n".join([f"{len(jobs)} failed for good:", *(described(job) for job in jobs)]) if jobs else ""
+
+
+def described(job: Job) -> str:
+    """`train frame16: its time was up: ... (3 attempts)`, its log and that log's last lines."""
+    what = " ".join([job.rule, *job.wildcards.values()])
+    lines = last_lines(job.log)
+    text = f"\n{what}: {reason(job, lines)}" + (f" ({job.attempts} attempts)" if job.attempts > 1 else "")
+    if job.slurm_id:
+        text += f"\n  Slurm job {job.slurm_id}"
+    if job.log is not None:
+        text += f"\n  {job.log}" + "".join(f"\n    | {line}" for line in lines)
+    return text
+
+
+def reason(job: Job, lines: list[str]) -> str:
+    """What Slurm says, with what to change; else the stage's own error."""
+    state = re.search(r"SLURM status is: '(\w+)", job.message)
+    if state and state[1] in REMEDIES:
+        return REMEDIES[state[1]].format(kind=KINDS.get(job.rule, job.rule), job=job.slurm_id or "ID")
+    errors = [line for line in lines if line.startswith("error: ")]
+    if errors:
+        return errors[-1].removeprefix("error: ")
+    if job.message and job.message != "None" and not state:
+        return job.message.split("For further error details")[0].strip()
+    return lines[-1] if lines else "ended without a word; its log is empty"
+
+
+def last_lines(path: Path | None) -> list[str]:
+    """Of the stage's log; none where it wrote none."""
+    if path is None or not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [line.rstrip() for line in lines if line.strip()][-NUM_LINES:]

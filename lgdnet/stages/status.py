@@ -1,0 +1,51 @@
+"""How far the workflow is: per stage done, running, failed, to do, and the progress of what runs.
+
+Read from files alone, so it works in another terminal while the workflow runs, and on another machine.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+from lgdnet.workflow_log import Job, Run, newest_log, read_log
+
+HIDDEN = ("all",)  # targets without work
+
+
+def run(log: Path | None = None) -> str:
+    """A table of the newest run, or of that of `log`, and the last line of the log of each running job."""
+    found = read_log(log or newest_log())
+    return "\n".join([table(found), *running(found)])
+
+
+def table(found: Run) -> str:
+    """One line per stage that the run planned, in the order of its plan."""
+    counts = {state: Counter(job.rule for job in found.of(state)) for state in ("done", "running", "failed")}
+    lines = [f"{'stage':20s} {'done':>6s} {'running':>8s} {'failed':>7s} {'to do':>6s}"]
+    for rule, planned in found.planned.items():
+        if rule in HIDDEN:
+            continue
+        done, active, failed = (counts[state][rule] for state in ("done", "running", "failed"))
+        todo = max(planned - done - active - failed, 0)
+        lines.append(f"{rule:20s} {done:6d} {active:8d} {failed:7d} {todo:6d}")
+    return "\n".join(lines)
+
+
+def running(found: Run) -> list[str]:
+    """What each job that runs, or waits in the queue, said last."""
+    if found.ended:
+        return [f"\nthis run has ended: {found.path}"]
+    jobs = [job for job in found.of("running") if job.rule not in HIDDEN]
+    return ["", *(f"{name(job)}: {last_word(job)}" for job in jobs)] if jobs else []
+
+
+def name(job: Job) -> str:
+    slurm = f" (Slurm job {job.slurm_id})" if job.slurm_id else ""
+    return " ".join([job.rule, *job.wildcards.values()]) + slurm
+
+
+def last_word(job: Job) -> str:
+    """Last line of the job's log; it has none before it starts."""
+    if job.log is None or not job.log.is_file():
+        return "in the queue, or just starting"
+    lines = [line.strip() for line in job.log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "started"

@@ -1,0 +1,111 @@
+"""What a run of Snakemake did, read from the log that it writes while it runs (`.snakemake/log/*.log`)."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lgdnet.errors import InputError
+
+LOGS = Path(".snakemake/log")
+BLOCK = re.compile(r"^(?:localrule|rule|checkpoint) (\w+):$")
+FAULT = re.compile(r"^Error in (?:rule|group) (\w+):$")
+FIELD = re.compile(r"^    (\w+): (.*)$")
+
+
+@dataclass
+class Job:
+    """One job of a run, as far as it has come."""
+
+    rule: str
+    fields: dict[str, str] = field(default_factory=dict)  # wildcards, log, resources, reason, ...
+    state: Literal["running", "done", "failed"] = "running"
+    message: str = ""  # why the last attempt failed
+    attempts: int = 0
+    slurm_id: str = ""
+
+    @property
+    def wildcards(self) -> dict[str, str]:
+        """`stream=frame16, split=validation` as a mapping."""
+        return dict(
+            part.split("=", 1) for part in self.fields.get("wildcards", "").split(", ") if "=" in part
+        )
+
+    @property
+    def log(self) -> Path | None:
+        """The stage's own log, the first that the rule names."""
+        name = self.fields.get("log", "").split(",")[0].split(" (check log")[0].strip()
+        return Path(name) if name else None
+
+
+@dataclass
+class Run:
+    """A run: how many jobs of each rule it planned, and those it started."""
+
+    path: Path
+    planned: dict[str, int] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    ended: bool = False
+
+    def of(self, state: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state == state]
+
+
+def newest_log(folder: Path = LOGS) -> Path:
+    """The log of the run that started last. Errors: InputError before the first one."""
+    logs = sorted(path for path in folder.glob("*.snakemake.log") if path.stat().st_size)
+    if not logs:
+        raise InputError(f"{folder}: no run has been logged here. Type this where you typed snakemake.")
+    return logs[-1]
+
+
+def read_log(path: Path) -> Run:
+    """A log, whether or not its run has ended. Errors: InputError when it is not there."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}.") from None
+    run = Run(path, planned=dict(planned_jobs(lines)))
+    for index, line in enumerate(lines):
+        if match := BLOCK.match(line):
+            fields = fields_of(lines[index + 1 :])
+            job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1]))
+            job.rule, job.fields, job.state = match[1], fields, "running"
+            job.attempts += 1
+        elif match := FAULT.match(line):
+            fields = fields_of(lines[index + 1 :])
+            job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1], fields))
+            job.state, job.message = "failed", fields.get("message", "")
+        elif match := re.match(r"^Finished jobid: (\d+)", line):
+            run.jobs.setdefault(match[1], Job("?")).state = "done"
+        elif match := re.match(r"^Job (\d+) has been submitted with SLURM jobid (\d+)", line):
+            run.jobs.setdefault(match[1], Job("?")).slurm_id = match[2]
+        elif match := re.match(r"^Trying to restart job (\d+)", line):
+            run.jobs.setdefault(match[1], Job("?")).state = "running"
+        elif line.startswith("Complete log"):
+            run.ended = True
+    return run
+
+
+def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:
+    """The table `Job stats:`."""
+    inside = False
+    for line in lines:
+        if line == "Job stats:":
+            inside = True
+        elif inside and (match := re.match(r"^(\w+)\s+(\d+)$", line)):
+            if match[1] == "total":
+                return
+            yield match[1], int(match[2])
+
+
+def fields_of(lines: list[str]) -> dict[str, str]:
+    """`    name: value` lines up to the first that is not indented."""
+    found = {}
+    for line in lines:
+        if not line.startswith("    "):
+            break
+        if match := FIELD.match(line):
+            found[match[1]] = match[2].strip()
+    return found
