@@ -55,3 +55,24 @@ def cost(
         raise InputError(f"--gpus: not a JSON mapping of stages to counts ({error}): {gpus!r}") from None
     stage.run(benchmarks, out, streams=stream, gpus=counts)
     wrote(out)
+
+
+@app.command()
+def doctor(
+    config: Config = Path("config.yaml"),
+    profile: Annotated[Path, typer.Option(help="Profile of the cluster.")] = Path("slurm/config.yaml"),
+    test_job: Annotated[
+        bool, typer.Option("--test-job", help="Also a job of one minute through the queue.")
+    ] = False,
+) -> None:
+    """Check Python, packages, GPU, disk, videos and the cluster before a run; exit code 1 with a fault.
+
+    Example: lgdnet doctor config.yaml
+    """
+    from lgdnet.stages import doctor as stage
+
+    findings = stage.run(config, profile=profile, test_job=test_job)
+    for verdict, text in findings:
+        print(f"{verdict:5s}  {text}")
+    if any(verdict == "fault" for verdict, _ in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,97 @@
+"""What a user sees when the cluster does not take the jobs: the cause and the line to change, nothing submitted."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.slurm import tiny
+from tests.slurm.conftest import Project
+
+
+@pytest.fixture
+def fresh(cluster, local, tmp_path) -> Project:
+    project = Project(tiny.clone(tmp_path / "clone"), cluster)
+    shutil.copytree(local.folder / "sample", project.folder / "sample")
+    tiny.configure(project.folder, tiny.CHALLENGE)
+    return project
+
+
+def edit_profile(project: Project, line: str) -> None:
+    """One more line under `default-resources`, as a user would write it."""
+    path = project.folder / "slurm/config.yaml"
+    path.write_text(path.read_text().replace("default-resources:\n", f"default-resources:\n  {line}\n"))
+
+
+def seen(project: Project) -> str:
+    done = project.try_run()
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert project.accounted("") == []
+    return done.stdout
+
+
+def test_a_wrong_account(fresh):
+    edit_profile(fresh, "slurm_account: visoin")
+    assert (
+        "slurm/config.yaml: default-resources: slurm_account: you may not use 'visoin'; did you mean 'vision'?"
+        in seen(fresh)
+    )
+
+
+def test_a_partition_that_does_not_exist(fresh):
+    edit_profile(fresh, "slurm_partition: cpus")
+    assert (
+        "slurm/config.yaml: default-resources: slurm_partition: this cluster has no partition 'cpus'; "
+        "did you mean 'cpu'?" in seen(fresh)
+    )
+
+
+def test_more_gpus_than_a_node_has(fresh):
+    settings = tiny.challenge()
+    settings["jobs"]["train"]["gpus"] = 8
+    tiny.configure(fresh.folder, settings)
+    assert (
+        "tiny.yaml: jobs: train or dump: gpus: 8 asked for on one node, but no node has more than 2"
+        in seen(fresh)
+    )
+
+
+def test_the_right_names_are_taken(fresh):
+    """CPU jobs and GPU jobs go to their partitions, under the account."""
+    for line in ("slurm_account: vision", "slurm_partition: short", "gpu_partition: gpu"):
+        edit_profile(fresh, line)
+    settings = tiny.challenge()
+    settings["jobs"]["probe"] = {"hours": 0.1}
+    tiny.configure(fresh.folder, settings)
+    fresh.run("models")
+    columns = "Partition,Account,State"
+    assert fresh.accounted("manifest", columns) == [["short", "vision", "COMPLETED"]]
+    assert fresh.accounted("train", columns) == [["gpu", "vision", "COMPLETED"]]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk(fresh):
+    results = fresh.folder / "results"
+    results.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(results)], check=True)
+    try:
+        settings = tiny.challenge()
+        settings["jobs"]["train"]["restarts"] = 0
+        tiny.configure(fresh.folder, settings)
+        done = fresh.try_run("models")
+        assert done.returncode != 0
+        table = done.stdout.split("failed for good:")[1]
+        assert "train one: " in table and "the disk is full" in table and "Free some space" in table
+    finally:
+        subprocess.run(["umount", str(results)], check=True)
+
+
+def test_the_doctor_says_what_the_cluster_has(fresh):
+    done = subprocess.run(
+        ["python", "-m", "lgdnet", "doctor", "tiny.yaml", "--test-job"],
+        cwd=fresh.folder, env=fresh.environment, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok     partition cpu*" in done.stdout and "gpu:fake:2" in done.stdout
+    assert "accounts you may use: vision" in done.stdout and "a test job ran on" in done.stdout

@@ -1,0 +1,160 @@
+"""Costs, the table of failed jobs, status, and what a cluster does not have: from files and recorded answers."""
+
+import errno
+
+import pandas as pd
+import pytest
+
+from lgdnet import slurm
+from lgdnet.__main__ import disk_is_full, full_disk
+from lgdnet.errors import InputError
+from lgdnet.stages import cost, failed, status
+from lgdnet.workflow_log import newest_log
+
+LOG = """Job stats:
+job      count
+-----  -------
+train        2
+dump         3
+all          1
+total        6
+
+Select jobs to execute...
+rule train:
+    output: results/t/streams/a/model.safetensors
+    log: {logs}/a.log
+    jobid: 1
+    wildcards: stream=a
+Shell command: python -m lgdnet train
+Job 1 has been submitted with SLURM jobid 11 (log: x/11.log).
+rule train:
+    log: {logs}/b.log
+    jobid: 2
+    wildcards: stream=b
+Job 2 has been submitted with SLURM jobid 12 (log: x/12.log).
+[Sat Nov 21 09:45:33 2026]
+Error in rule train:
+    message: SLURM-job '12' failed, SLURM status is: 'OUT_OF_MEMORY'. For further error details see the log
+    jobid: 2
+    log: {logs}/b.log, x/12.log (check log file(s) for error details)
+    external_jobid: 12
+Trying to restart job 2.
+rule train:
+    log: {logs}/b.log
+    jobid: 2
+    wildcards: stream=b
+Job 2 has been submitted with SLURM jobid 13 (log: x/13.log).
+[Sat Nov 21 09:45:43 2026]
+Finished jobid: 1 (Rule: train)
+rule dump:
+    log: {logs}/dump.log
+    jobid: 3
+    wildcards: stream=a, split=test, shard=0000
+"""
+SECOND_FAULT = """Error in rule train:
+    message: SLURM-job '13' failed, SLURM status is: '{state}'. For further error details see the log
+    jobid: 2
+    log: {logs}/b.log, x/13.log (check log file(s) for error details)
+"""
+
+
+@pytest.fixture
+def log(tmp_path):
+    (tmp_path / "dump.log").write_text("starting\ndump a: 3/9 videos, 33 %, 1 videos/s, 6 s left\n")
+    (tmp_path / "b.log").write_text("step 1\nstep 2\nstep 3\nerror: b.yaml: train: too fast. Lower it.\n")
+    path = tmp_path / "x.snakemake.log"
+    path.write_text(LOG.format(logs=tmp_path))
+    return path
+
+
+def test_status_counts_every_stage_and_shows_the_last_line_of_what_runs(log):
+    lines = [line.split() for line in status.run(log).splitlines()]
+    assert lines[1] == ["train", "1", "1", "0", "0"] and lines[2] == ["dump", "0", "1", "0", "2"]
+    text = status.run(log)
+    assert "dump a test 0000: dump a: 3/9 videos" in text and "train b (Slurm job 13): error" in text
+
+
+def test_a_job_that_was_started_again_has_not_failed_for_good(log):
+    assert failed.run(log) == ""
+
+
+def test_a_job_that_needed_more_memory_names_the_key(log):
+    fault = SECOND_FAULT.format(state="OUT_OF_MEMORY", logs=log.parent)
+    log.write_text(log.read_text() + fault)
+    text = failed.run(log)
+    assert "train b: needed more memory: raise jobs: train: memory_gb (2 attempts)" in text
+    assert f"{log.parent}/b.log" in text and "Slurm job 13" in text and "| error: b.yaml" in text
+    assert "step 1" not in text  # the last three lines
+
+
+def test_a_job_that_failed_by_itself_gives_its_own_words(log):
+    log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
+    assert "train b: b.yaml: train: too fast. Lower it. (2 attempts)" in failed.run(log)
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(InputError, match="no run has been logged here"):
+        newest_log(tmp_path)
+
+
+def test_costs_are_summed_per_stage_and_stream(tmp_path):
+    """Streams `a` and `a-wide`: the longer name that fits owns a file."""
+    head = "s\th:m:s\tmax_rss\tcpu_time\n"
+    for name, seconds in (
+        ("dump/a-test-0000", 1800),
+        ("dump/a-test-0001", 1800),
+        ("dump/a-wide-test-0000", 3600),
+    ):
+        path = tmp_path / f"benchmarks/{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{head}{seconds}\t0:30:00\t{seconds}\t360\n")
+    (tmp_path / "benchmarks/manifest.tsv").write_text(f"{head}NA\t0:00:00\tNA\tNA\n")
+    (tmp_path / "benchmarks/train").mkdir()
+    (tmp_path / "benchmarks/train/a.tsv").write_text(f"{head}1\t0:00:01\t12\t0\n")
+    (tmp_path / "benchmarks/train/a.usage.csv").write_text(
+        "wall_sec,cpu_sec,memory_mb\n1800,3600,100\n1800,3600,200\n"
+    )
+    cost.run(
+        tmp_path / "benchmarks", tmp_path / "cost.csv", streams=["a", "a-wide"], gpus={"dump": 2, "train": 4}
+    )
+    table = pd.read_csv(tmp_path / "cost.csv", keep_default_na=False).set_index(["stage", "stream"])
+    assert table.loc[("dump", "a")].tolist() == [2, 1.0, 0.2, 1800, 2.0]
+    assert table.loc[("dump", "a-wide")].tolist() == [1, 1.0, 0.1, 3600, 2.0]
+    assert table.loc[("train", "a")].tolist() == [1, 1.0, 2.0, 200, 4.0]
+    assert table.loc[("manifest", "")].tolist() == [1, 0.0, 0.0, 0, 0.0]
+
+
+ANSWERS = {
+    "sinfo": "cpu|(null)|4\ngpu|gpu:a100:8(S:0-1),gpu:v100:2|2\n",
+    "sacctmgr": "vision\nspeech\n",
+}
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    monkeypatch.setattr(slurm, "ask", lambda *command, **_: ANSWERS.get(command[0]))
+
+
+def test_what_a_cluster_has_is_no_fault(recorded):
+    assert slurm.faults(slurm.Wanted("vision", "cpu", "gpu", gpus=8, gpu_model="a100")) == []
+    assert slurm.faults(slurm.Wanted()) == []
+
+
+def test_gpus_are_counted_by_their_kind(recorded):
+    assert slurm.gpus_in("gpu:a100:8(S:0-1),gpu:v100:2", "v100") == 2 and slurm.gpus_in("gpu:4", "") == 4
+    [fault] = slurm.faults(slurm.Wanted(gpus=4, gpu_model="v100"), challenge="c.yaml")
+    assert fault.startswith(
+        "c.yaml: jobs: train or dump: gpus: 4 asked for on one node, but no node has more than 2 v100 GPUs"
+    )
+
+
+def test_a_machine_without_slurm_is_told_apart(monkeypatch):
+    monkeypatch.setattr(slurm, "ask", lambda *command, **_: None)
+    assert "login node" in slurm.faults(slurm.Wanted())[0]
+
+
+def test_a_full_disk_is_named_whoever_meets_it():
+    error = OSError(errno.ENOSPC, "No space left on device", "results/x.h5")
+    assert disk_is_full(error) and full_disk(error).startswith("results/x.h5: not written, the disk is full")
+    assert disk_is_full(RuntimeError("H5Dwrite: No space left on device"))
+    assert not disk_is_full(OSError(errno.ENOENT, "No such file"))
