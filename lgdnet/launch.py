@@ -23,7 +23,7 @@ SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`[--step] [--usage FILE] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
+    """`[--step] [--usage LOG] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
     num_processes = 0
     if arguments and arguments[0] == "--step":
         arguments = arguments[1:]
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
         if step:
             os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
     if arguments and arguments[0] == "--usage":
-        keep_account(Path(arguments[1]), os.environ)
+        keep_account(Path(arguments[1]).with_suffix(".usage.csv"), os.environ)
         arguments = arguments[2:]
     if arguments and arguments[0] == "--processes":
         num_processes, arguments = int(arguments[1]), arguments[2:]

@@ -63,9 +63,14 @@ def newest_log(folder: Path = LOGS) -> Path:
 def read_log(path: Path) -> Run:
     """A log, whether or not its run has ended. Errors: InputError when it is not there."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return parsed(path.read_text(encoding="utf-8", errors="replace"), path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.") from None
+
+
+def parsed(text: str, path: Path = Path("-")) -> Run:
+    """A run from what Snakemake printed; of a dry run, its jobs are what would run."""
+    lines = text.splitlines()
     run = Run(path, planned=dict(planned_jobs(lines)))
     for index, line in enumerate(lines):
         if match := BLOCK.match(line):

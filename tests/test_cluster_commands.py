@@ -8,8 +8,9 @@ import pytest
 from lgdnet import slurm
 from lgdnet.__main__ import disk_is_full, full_disk
 from lgdnet.errors import InputError
-from lgdnet.stages import cost, failed, status
-from lgdnet.workflow_log import newest_log
+from lgdnet.settings import challenge_of
+from lgdnet.stages import cost, failed, forecast, status
+from lgdnet.workflow_log import newest_log, parsed
 
 LOG = """Job stats:
 job      count
@@ -111,7 +112,8 @@ def test_costs_are_summed_per_stage_and_stream(tmp_path):
     (tmp_path / "benchmarks/manifest.tsv").write_text(f"{head}NA\t0:00:00\tNA\tNA\n")
     (tmp_path / "benchmarks/train").mkdir()
     (tmp_path / "benchmarks/train/a.tsv").write_text(f"{head}1\t0:00:01\t12\t0\n")
-    (tmp_path / "benchmarks/train/a.usage.csv").write_text(
+    (tmp_path / "logs/train").mkdir(parents=True)
+    (tmp_path / "logs/train/a.usage.csv").write_text(
         "wall_sec,cpu_sec,memory_mb\n1800,3600,100\n1800,3600,200\n"
     )
     cost.run(
@@ -158,3 +160,62 @@ def test_a_full_disk_is_named_whoever_meets_it():
     assert disk_is_full(error) and full_disk(error).startswith("results/x.h5: not written, the disk is full")
     assert disk_is_full(RuntimeError("H5Dwrite: No space left on device"))
     assert not disk_is_full(OSError(errno.ENOENT, "No such file"))
+
+
+DRY_RUN = """Job stats:
+job      count
+-----  -------
+train        2
+
+rule train:
+    jobid: 1
+    reason: Params have changed since last execution: Union of exclusive params before and now across all output: before: '{"train": {"epochs": 3, "seed": 1}}' now: '{"train": {"epochs": 4, "seed": 1}, "width": 8}'
+    wildcards: stream=a
+    threads: 4
+rule train:
+    jobid: 2
+    reason: Missing output files: x; Input files updated by another job: y
+    wildcards: stream=b
+    threads: 4
+"""
+SETTINGS = {
+    "challenge": "t",
+    "dataset": {"annotations": {"train": "t.csv", "validation": "v.csv"}},
+    "jobs": {"train": {"gpus": 2, "hours": 10}},
+    "streams": {"a": {}, "b": {}},
+}
+
+
+def test_changed_settings_are_named_by_their_keys():
+    jobs = list(parsed(DRY_RUN).jobs.values())
+    assert forecast.why(jobs) == [
+        "train a: changed settings: train.epochs 3 -> 4, width default -> 8",
+        "train b: output is new or was deleted",
+    ]
+
+
+def test_hours_come_from_an_earlier_run_and_else_from_the_limit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    challenge, jobs = challenge_of(SETTINGS, source="x"), list(parsed(DRY_RUN).jobs.values())
+    assert list(forecast.table(challenge, jobs))[1].split() == [
+        "train",
+        "2",
+        "40.0",
+        "80.0",
+        "2.0",
+        "its",
+        "limit",
+    ]
+    folder = tmp_path / "results/t"
+    folder.mkdir(parents=True)
+    (folder / "cost.csv").write_text("stage,stream,jobs,wall_hours\ntrain,a,1,3\n")
+    (folder / "streams/b").mkdir(parents=True)
+    (folder / "streams/b/fit_check.txt").write_text("b: 1.5 hours of training on one process\n")
+    assert list(forecast.table(challenge, jobs))[1].split() == [
+        "train",
+        "2",
+        "9.0",
+        "18.0",
+        "2.0",
+        "measured",
+    ]

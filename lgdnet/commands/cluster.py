@@ -14,6 +14,20 @@ Config = Annotated[Path, typer.Argument(help="Challenge file.")]
 
 
 @app.command()
+def plan(
+    config: Config = Path("config.yaml"),
+    target: Annotated[list[str], typer.Option(help="Such as models; everything without it.")] = [],  # noqa: B006
+) -> None:
+    """Print what would run and why, with GPU-hours, CPU-hours and disk, before anything is submitted.
+
+    Example: lgdnet plan config.yaml
+    """
+    from lgdnet.stages import forecast as stage
+
+    print(stage.run(config, targets=target))
+
+
+@app.command()
 def status(log: LogFile = None) -> None:
     """Print how far the workflow is: done, running, failed, to do, and what each running job said last.
 

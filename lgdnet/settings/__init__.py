@@ -13,7 +13,7 @@ from lgdnet.settings.ensemble import (
     OutsideSettings,
 )
 from lgdnet.settings.flow import FlowSettings
-from lgdnet.settings.jobs import JobSettings, JobsSettings
+from lgdnet.settings.jobs import KIND_OF_RULE, JobSettings, JobsSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.reading import challenge_of, changed, check_annotations, parse, read_challenge
 from lgdnet.settings.reference import json_schema, reference
@@ -46,6 +46,7 @@ from lgdnet.settings.tree import (
 __all__ = [
     "DUMP_KEYS",
     "FIT_KEYS",
+    "KIND_OF_RULE",
     "TRAIN_KEYS",
     "AggregationSettings",
     "AudioSettings",

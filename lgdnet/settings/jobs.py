@@ -7,6 +7,19 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from lgdnet.settings.base import Settings
 
+# Which kind of job each rule of the workflow is, where the names differ.
+KIND_OF_RULE = {
+    "manifest": "probe",
+    "transcode": "media",
+    "cache_shard": "cache",
+    "extract_flow": "flow",
+    "audio_shard": "audio",
+    "fit_check_stream": "train",
+    "fit_aggregator": "aggregation",
+    "fit_joint": "aggregation",
+    **dict.fromkeys(("aggregate", "aggregate_joint", "fuse", "apply_fusion"), "scores"),
+}
+
 
 class JobSettings(Settings):
     """One kind of job. Where it runs, the partition and the account, stands in `slurm/config.yaml`."""

@@ -48,7 +48,7 @@ def cost_of(path: Path, benchmarks: Path, streams: Sequence[str]) -> Cost:
     stage, stem = path.relative_to(benchmarks).parts[0].removesuffix(".tsv"), path.stem
     owners = [name for name in streams if stem == name or stem.startswith(f"{name}-")]
     stream = max(owners, key=len, default="") if path.parent != benchmarks else ""
-    usage = path.with_suffix(".usage.csv")
+    usage = benchmarks.parent / "logs" / path.relative_to(benchmarks).with_suffix(".usage.csv")
     if usage.exists():  # written by the job itself: every attempt, and the processes of a job step
         attempts = rows_of(usage, ",")
         return Cost(

@@ -3,20 +3,10 @@
 import re
 from pathlib import Path
 
+from lgdnet.settings import KIND_OF_RULE
 from lgdnet.workflow_log import Job, read_log
 
 # What to change after what Slurm says of a job; the key stands in the challenge file under `jobs:`.
-KINDS = {
-    "manifest": "probe",
-    "transcode": "media",
-    "cache_shard": "cache",
-    "extract_flow": "flow",
-    "audio_shard": "audio",
-    "fit_check_stream": "train",
-    "fit_aggregator": "aggregation",
-    "fit_joint": "aggregation",
-    **dict.fromkeys(("aggregate", "aggregate_joint", "fuse", "apply_fusion"), "scores"),
-}
 REMEDIES = {
     "OUT_OF_MEMORY": "needed more memory: raise jobs: {kind}: memory_gb",
     "TIMEOUT": "its time was up: raise jobs: {kind}: hours",
@@ -50,7 +40,7 @@ def reason(job: Job, lines: list[str]) -> str:
     """What Slurm says, with what to change; else the stage's own error."""
     state = re.search(r"SLURM status is: '(\w+)", job.message)
     if state and state[1] in REMEDIES:
-        return REMEDIES[state[1]].format(kind=KINDS.get(job.rule, job.rule), job=job.slurm_id or "ID")
+        return REMEDIES[state[1]].format(kind=KIND_OF_RULE.get(job.rule, job.rule), job=job.slurm_id or "ID")
     errors = [line for line in lines if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")

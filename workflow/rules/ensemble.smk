@@ -64,9 +64,8 @@ rule fit_aggregator:
         **needs("aggregation"),
     params:
         settings=way_settings,
-        usage=results("benchmarks/fit_aggregator/{stream}-{aggregation}.usage.csv"),
     shell:
-        "python -m lgdnet.launch --step --usage {params.usage:q} fit-aggregator {input.features:q} --method {wildcards.aggregation}"
+        "python -m lgdnet.launch --step --usage {log:q} fit-aggregator {input.features:q} --method {wildcards.aggregation}"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 
@@ -111,9 +110,8 @@ rule fit_joint:
         **needs("aggregation"),
     params:
         settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.joint[wildcards.joint]),
-        usage=results("benchmarks/fit_joint/{joint}.usage.csv"),
     shell:
-        "python -m lgdnet.launch --step --usage {params.usage:q} fit-aggregator {input.features:q} --method multi_stream_tcp"
+        "python -m lgdnet.launch --step --usage {log:q} fit-aggregator {input.features:q} --method multi_stream_tcp"
         " --manifest {input.manifest:q} --settings {params.settings:q} --out {output.model:q}"
         " --threads {threads} 2> {log:q}"
 

@@ -44,7 +44,6 @@ rule train:
         **needs("train"),
     params:
         settings=train_settings,
-        usage=results("benchmarks/train/{stream}.usage.csv"),
         video_root=read_root(),
         init=lambda wildcards, input: f"--init {input.init}" if input.init else "",
         stored=lambda wildcards, input: options("--stored", input.stored),
@@ -52,7 +51,7 @@ rule train:
         flow=flow_option,
     shell:
         # One process, or one per GPU on all nodes; in a Slurm job a step of its own, which signals reach.
-        "python -m lgdnet.launch --step --usage {params.usage:q} train --manifest {input.manifest:q} --validation {input.validation:q}"
+        "python -m lgdnet.launch --step --usage {log:q} train --manifest {input.manifest:q} --validation {input.validation:q}"
         " --classes {input.classes:q} --video-root {params.video_root:q} {params.init}"
         " {params.stored} {params.stored_validation} {params.flow}"
         " --settings {params.settings:q} --out {output.model:q} --threads {threads} 2> {log:q}"
