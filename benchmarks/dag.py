@@ -1,13 +1,16 @@
 """Planning time of the workflow: the number of videos does not matter, because a job is a shard.
 
     python benchmarks/dag.py [--videos 20000]
+    python benchmarks/dag.py --kinetics700
 
 Writes annotation files of a made-up challenge, and times `snakemake --dry-run` on it: with the sample's few
 shards, with the same shards and a hundredth of the videos, and with one job for every ten videos, as a
-workflow with small jobs would have it.
+workflow with small jobs would have it. With `--kinetics700` it plans `challenges/kinetics700-2019.yaml` on lists of
+the true size, 650,000 videos, and prints seconds, memory and jobs.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -52,12 +55,66 @@ def plan(folder: Path) -> tuple[float, int]:
     return seconds, int(total[1])
 
 
+KINETICS700 = {"train": 545_317, "val": 35_000, "test": 70_000}
+
+
+def plan_kinetics700(folder: Path) -> tuple[float, float, float, int]:
+    """Seconds, seconds of the processor, peak memory in MB and jobs of a dry run at the true size."""
+    for split, count in KINETICS700.items():
+        header = (
+            "youtube_id,time_start,time_end,split"
+            if split == "test"
+            else "label,youtube_id,time_start,time_end,split"
+        )
+        label = (lambda i: "") if split == "test" else (lambda i: f"action {i % 700},")
+        rows = [f"{label(i)}{split}{i:08d},0,10,{split}" for i in range(count)]
+        (folder / f"kinetics700_{split}.csv").write_text("\n".join([header, *rows]) + "\n")
+    text = (ROOT / "challenges/kinetics700-2019.yaml").read_text()
+    (folder / "challenge.yaml").write_text(text)
+    (folder / "weights").mkdir()
+    for name in re.findall(r"path: weights/([^,}]+)", text):
+        (folder / "weights" / name).touch()
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        str(ROOT / "Snakefile"),
+        "--dry-run",
+        "--quiet",
+        "rules",
+    ]
+    command += ["--cores", "2", "--directory", str(folder), "--configfile", str(folder / "challenge.yaml")]
+    command += ["--workflow-profile", str(ROOT / "profiles/default")]
+    output = folder / "output"
+    start = time.perf_counter()
+    with output.open("w") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
+        _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    total = re.search(r"^total\s+(\d+)$", output.read_text(), re.MULTILINE)
+    if status or not total:
+        sys.exit(output.read_text()[-3000:])
+    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, int(total[1])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--videos", type=int, default=20_000, help="training videos of the large challenge")
-    videos = parser.parse_args().videos
+    parser.add_argument(
+        "--kinetics700", action="store_true", help="plan the whole challenge at its true size"
+    )
+    given = parser.parse_args()
+    if given.kinetics700:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds_taken, cpu_sec, memory_mb, jobs = plan_kinetics700(Path(folder))
+        print(
+            f"{sum(KINETICS700.values()):,} videos, {jobs} jobs: {seconds_taken:.1f} s, {cpu_sec:.1f} s of one core, {memory_mb:.0f} MB"
+        )
+        return
+    videos = given.videos
     cases = [
         ("few videos", videos // 100, 20),
         ("many videos", videos, 20),
