@@ -47,3 +47,21 @@ def test_the_conda_environment_installs_from_the_same_pins():
     pip = next(part["pip"] for part in environment["dependencies"] if isinstance(part, dict))
     assert "--constraint ../constraints.txt" in pip
     assert "--constraint constraints.txt" in (ROOT / "envs/Containerfile").read_text()
+
+
+def test_conda_and_container_have_one_python_that_the_project_supports():
+    from packaging.specifiers import SpecifierSet
+
+    conda = re.search(r"- python=([\d.]+)", (ROOT / "envs/lgdnet.yaml").read_text())[1]
+    container = re.search(r"python:([\d.]+)-slim", (ROOT / "envs/Containerfile").read_text())[1]
+    assert conda == container
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{conda}.0")
+
+
+def test_the_container_holds_what_the_workflow_reads():
+    copied = " ".join(
+        re.findall(r"^COPY (.*) \S+$", (ROOT / "envs/Containerfile").read_text(), re.MULTILINE)
+    ).split()
+    assert {"Snakefile", "config.yaml", "workflow", "profiles", "slurm", "challenges", "lgdnet"} <= set(
+        copied
+    )

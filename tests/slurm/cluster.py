@@ -29,7 +29,7 @@ PACKAGES = (
     "mariadb-client-core",
 )
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-NODES = ("n1", "n2")
+NODES = ("localhost", "n2")  # torchrun meets at the first one, whose name must resolve
 GPUS_PER_NODE, CPUS_PER_NODE, MEMORY_MB = 2, 16, 64_000
 ACCOUNT = "vision"
 
@@ -169,7 +169,7 @@ class Cluster:
             self.wait("slurmctld", lambda: self.ok("scontrol", "ping"))
             for node in NODES:
                 self.start("slurmd", "-N", node)
-            self.wait("slurmd-n1", lambda: self.idle() == len(NODES))
+            self.wait(f"slurmd-{NODES[0]}", lambda: self.idle() == len(NODES))
         except BaseException:
             self.down()
             raise

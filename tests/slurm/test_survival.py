@@ -2,7 +2,8 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,36 +11,47 @@ import pytest
 from tests.slurm import tiny
 from tests.slurm.conftest import Project, kill
 
-# About half a minute on one core, saved every two seconds.
-LONG = {
-    "epochs": 320,
+# A quarter of a minute on one core, saved every two seconds.
+TRAIN = {
+    "epochs": 120,
     "batch_size": 2,
     "learning_rate": 0.01,
     "trackers": [],
-    "validate_every_epochs": 160,
+    "validate_every_epochs": 60,
     "checkpoint_every_minutes": 0.03,
 }
+LONGER = {**TRAIN, "epochs": 320}  # Slurm looks at time limits every half minute
 MODEL = "streams/one/model.safetensors"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(local, tmp_path_factory) -> bytes:
-    """The model of a local run."""
-    project = local.copy(tmp_path_factory.mktemp("undisturbed") / "clone")
-    tiny.configure(project.folder, tiny.challenge(train=LONG))
-    command = project.command("--cores", "2", "models")
-    done = subprocess.run(
-        command, cwd=project.folder, env=project.environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return (project.results / MODEL).read_bytes()
+def left_alone(local, tmp_path_factory) -> Callable[[dict], bytes]:
+    """The model that a local run with these settings makes."""
+
+    @cache
+    def model(epochs: int) -> bytes:
+        project = local.copy(tmp_path_factory.mktemp("left-alone") / "clone")
+        tiny.configure(project.folder, tiny.challenge(train={**TRAIN, "epochs": epochs}))
+        command = project.command("--cores", "2", "models")
+        done = subprocess.run(
+            command, cwd=project.folder, env=project.environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return (project.results / MODEL).read_bytes()
+
+    return lambda settings: model(settings["epochs"])
+
+
+@pytest.fixture
+def undisturbed(left_alone) -> bytes:
+    return left_alone(TRAIN)
 
 
 @pytest.fixture
 def project(finished, tmp_path) -> Iterator[Project]:
     """A finished challenge whose stream has to be trained anew."""
     copy = finished.copy(tmp_path / "clone")
-    tiny.configure(copy.folder, tiny.challenge(train=LONG))
+    tiny.configure(copy.folder, tiny.challenge(train=TRAIN))
     shutil.rmtree(copy.results / "streams/one/checkpoints")
     yield copy
     for job in copy.jobs():
@@ -83,13 +95,13 @@ def test_a_signal(project, undisturbed):
     assert states(project) == ["FAILED", "COMPLETED"]
 
 
-def test_the_time_limit(project, undisturbed):
+def test_the_time_limit(project, left_alone):
     """One minute, Slurm's shortest; the early signal comes within its first half."""
-    settings = tiny.challenge(train=LONG)
+    settings = tiny.challenge(train=LONGER)
     settings["jobs"]["train"]["hours"] = 1 / 60
     tiny.configure(project.folder, settings)
     end_of(project.start("models", "--set-resources", "train:slurm_extra='--signal=TERM@58'"))
-    assert "resum" in log(project) and is_the_model_of(project, undisturbed)
+    assert "resum" in log(project) and is_the_model_of(project, left_alone(LONGER))
     assert (
         len(states(project)) > 1 and states(project)[-1] == "COMPLETED" and "TIMEOUT" not in states(project)
     )
@@ -167,7 +179,7 @@ def test_a_job_that_finishes_after_its_snakemake_was_killed_is_not_run_again(pro
     project.run()
     assert states(project) == ["COMPLETED"] and is_the_model_of(project, undisturbed)
     assert "Nothing to be done" in project.run()
-    settings = tiny.challenge(train={**LONG, "learning_rate": 0.02})
+    settings = tiny.challenge(train={**TRAIN, "learning_rate": 0.02})
     tiny.configure(project.folder, settings)
     planned = project.run("--dry-run", "models")
     assert "train" in planned and "Params have changed" in planned
@@ -178,7 +190,7 @@ def test_a_file_that_finished_late_is_not_taken_for_one_of_changed_settings(proj
     job = project.training()
     kill(process)
     project.wait(lambda: job not in project.jobs(), 120)
-    tiny.configure(project.folder, tiny.challenge(train={**LONG, "learning_rate": 0.02}))
+    tiny.configure(project.folder, tiny.challenge(train={**TRAIN, "learning_rate": 0.02}))
     project.run("--unlock")
     done = project.try_run()
     assert done.returncode != 0
