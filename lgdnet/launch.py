@@ -9,15 +9,18 @@ reach the processes, and the exit code 75 of a stopped run comes out again, so t
 """
 
 import atexit
+import contextlib
 import os
 import re
 import resource
+import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lgdnet.interrupt import EXIT_RETRY
+from lgdnet.slurm import ask
 
 SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
@@ -104,7 +107,7 @@ def torchrun_options(environment: Mapping[str, str], num_processes: int) -> list
         "--rdzv-backend=c10d",
         f"--rdzv-id={job}.{step}.{environment.get('SLURM_RESTART_COUNT', 0)}",
         # The same on all nodes without talking; jobs that share a node have other numbers.
-        f"--rdzv-endpoint={first_host(environment['SLURM_STEP_NODELIST'])}:{20000 + (job * 7 + step) % 20000}",
+        f"--rdzv-endpoint={address_of(first_host(environment['SLURM_STEP_NODELIST']))}:{20000 + (job * 7 + step) % 20000}",
     ]
 
 
@@ -113,6 +116,15 @@ def first_host(nodes: str) -> str:
     found = re.match(r"([^,\[]+)(?:\[(\d+)[^\]]*\]([^,]*))?", nodes)
     assert found, f"no host in {nodes!r}"
     return "".join(part or "" for part in found.groups())
+
+
+def address_of(node: str) -> str:
+    """The node's name, or what Slurm calls it by where that name means nothing to the others."""
+    with contextlib.suppress(OSError):
+        socket.getaddrinfo(node, None)
+        return node
+    found = re.search(r"NodeAddr=(\S+)", ask("scontrol", "--oneliner", "show", "node", node) or "")
+    return found[1] if found else node
 
 
 def torchrun(arguments: Sequence[str]) -> int:

@@ -93,6 +93,17 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
     return run
 
 
+def not_waited_for(results: str, folder: Path = LOGS) -> dict[str, str]:
+    """Slurm job of every output under `results` whose run ended, or was killed, before the job did."""
+    found = {}
+    for path in sorted(folder.glob("*.snakemake.log")):
+        run = read_log(path)
+        for job in run.of("running") if not run.ended else []:
+            outputs = [name for name in job.fields.get("output", "").split(", ") if name.startswith(results)]
+            found.update({name: job.slurm_id for name in outputs if job.slurm_id})
+    return found
+
+
 def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:
     """The table `Job stats:`."""
     inside = False

@@ -10,7 +10,7 @@ from lgdnet.__main__ import disk_is_full, full_disk
 from lgdnet.errors import InputError
 from lgdnet.settings import challenge_of
 from lgdnet.stages import cost, failed, forecast, status
-from lgdnet.workflow_log import newest_log, parsed
+from lgdnet.workflow_log import newest_log, not_waited_for, parsed
 
 LOG = """Job stats:
 job      count
@@ -73,6 +73,17 @@ def test_status_counts_every_stage_and_shows_the_last_line_of_what_runs(log):
     assert lines[1] == ["train", "1", "1", "0", "0"] and lines[2] == ["dump", "0", "1", "0", "2"]
     text = status.run(log)
     assert "dump a test 0000: dump a: 3/9 videos" in text and "train b (Slurm job 13): error" in text
+
+
+def test_jobs_that_a_killed_run_did_not_wait_for_are_found_by_their_outputs(log):
+    text = log.read_text().replace(
+        "    jobid: 2\n", "    output: results/t/b.h5, results/t/b.csv\n    jobid: 2\n"
+    )
+    log.write_text(text)
+    assert not_waited_for("results/t/", log.parent) == {"results/t/b.h5": "13", "results/t/b.csv": "13"}
+    assert not_waited_for("results/other/", log.parent) == {}
+    log.write_text(text + "Complete log(s): x\n")
+    assert not_waited_for("results/t/", log.parent) == {}
 
 
 def test_a_job_that_was_started_again_has_not_failed_for_good(log):

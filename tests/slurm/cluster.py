@@ -29,7 +29,7 @@ PACKAGES = (
     "mariadb-client-core",
 )
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-NODES = ("localhost", "n2")  # torchrun meets at the first one, whose name must resolve
+NODES = ("n1", "n2")
 GPUS_PER_NODE, CPUS_PER_NODE, MEMORY_MB = 2, 16, 64_000
 ACCOUNT = "vision"
 

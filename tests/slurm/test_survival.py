@@ -53,6 +53,8 @@ def project(finished, tmp_path) -> Iterator[Project]:
     copy = finished.copy(tmp_path / "clone")
     tiny.configure(copy.folder, tiny.challenge(train=TRAIN))
     shutil.rmtree(copy.results / "streams/one/checkpoints")
+    copy.run("--cleanup-metadata", str(Path("results/tiny") / MODEL))
+    (copy.results / MODEL).unlink()
     yield copy
     for job in copy.jobs():
         copy.slurm("scancel", job)

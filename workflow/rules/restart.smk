@@ -1,29 +1,37 @@
 # What a Snakemake that was killed left behind: jobs that still run, and files that became whole without it.
 # Every file of ours appears only when it is whole, so one that is there is finished (`ignore-incomplete`).
 import lgdnet.slurm
+import lgdnet.workflow_log
 
 
-def end_left_over_jobs():
-    """Jobs of an earlier start whose outputs this one would make again."""
-    jobs = {job for one in workflow.dag.needrun_jobs() for job in workflow.persistence.external_jobids(one)}
+def left_over():
+    """Slurm job of each output that a run of before submitted and did not wait for."""
+    return lgdnet.workflow_log.not_waited_for(results(""))
+
+
+def end_left_over_jobs(jobs):
+    """Those whose outputs this run would make again."""
+    again = {jobs[path] for job in workflow.dag.needrun_jobs() for path in job.output if path in jobs}
     try:
-        lgdnet.slurm.end_left_over(jobs)
+        lgdnet.slurm.end_left_over(again)
     except lgdnet.errors.InputError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
 
 
-def adopt_finished_files():
+def adopt_finished_files(jobs):
     """Write down what made them, as if they had been waited for. The settings must be those they were made with."""
     for job in workflow.dag.jobs:
-        if workflow.dag.needrun(job) or not workflow.persistence.external_jobids(job):
+        if workflow.dag.needrun(job) or not any(path in jobs for path in job.output):
             continue
-        made = min(os.path.getmtime(path) for path in job.output)
+        record, made = workflow.persistence.metadata(job.output[0]), os.path.getmtime(job.output[0])
+        if record is not None and record.endtime is not None and record.endtime >= made - 1:
+            continue
         newer = [str(path) for path in workflow.configfiles if os.path.getmtime(path) > made]
         if newer:
             print(
                 f"{job.output[0]}: finished after its snakemake was killed, and {newer[0]} has changed since. "
-                "Delete it to make it again, or put the settings back.",
+                "Delete it to make it again, or put the settings back and `touch` it.",
                 file=sys.stderr,
             )
             sys.exit(1)
@@ -54,8 +62,9 @@ def check_cluster():
 
 onstart:
     check_cluster()
-    end_left_over_jobs()
-    adopt_finished_files()
+    not_waited_for = left_over()
+    end_left_over_jobs(not_waited_for)
+    adopt_finished_files(not_waited_for)
 
 
 onerror:
