@@ -136,9 +136,7 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
     partitions = slurm.ask("sinfo", "--noheader", "--format=%P %l %G") or ""
     for line in dict.fromkeys(partitions.splitlines()):
         name, limit, gpus = line.split(maxsplit=2)
-        yield Finding(
-            "ok", f"partition {name} (* is the default), time limit {limit}, GPUs of a node: {gpus}"
-        )
+        yield Finding("ok", f"partition {name}, time limit {limit}, GPUs of a node: {gpus}")
     accounts = slurm.own_accounts()
     yield Finding(
         "ok" if accounts else "note", f"accounts you may use: {', '.join(accounts) or 'none reported'}"

@@ -261,5 +261,11 @@ def restarts(kind):
 
 def gpu_partition():
     """Where a profile sends jobs with GPUs: its own `gpu_partition` among the default resources."""
-    named = workflow.resource_settings._parsed_default_resources.get("gpu_partition")
-    return {"slurm_partition": named.value} if named is not None else {}
+    partition = default_resource("gpu_partition")
+    return {"slurm_partition": partition} if partition else {}
+
+
+def default_resource(name):
+    """A name that the profile gives to all jobs; "" without one."""
+    found = workflow.resource_settings._parsed_default_resources.get(name)
+    return "" if found is None or found.raw is None else str(found.raw).strip("'\"")

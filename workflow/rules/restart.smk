@@ -42,18 +42,14 @@ def check_cluster():
     """Names of the profile and sizes of jobs that this cluster does not have, before anything is submitted."""
     if workflow.local_exec:
         return
-    named = workflow.resource_settings._parsed_default_resources
-    texts = {
-        key: str(named[name].value).strip("'\"")
-        for key, name in (
-            ("account", "slurm_account"),
-            ("partition", "slurm_partition"),
-            ("gpu_partition", "gpu_partition"),
-        )
-        if name in named
-    }
     largest = max((CHALLENGE.jobs.train, CHALLENGE.jobs.dump), key=lambda job: job.gpus)
-    wanted = lgdnet.slurm.Wanted(**texts, gpus=largest.gpus, gpu_model=largest.gpu_model or "")
+    wanted = lgdnet.slurm.Wanted(
+        account=default_resource("slurm_account"),
+        partition=default_resource("slurm_partition"),
+        gpu_partition=default_resource("gpu_partition"),
+        gpus=largest.gpus,
+        gpu_model=largest.gpu_model or "",
+    )
     found = lgdnet.slurm.faults(wanted, challenge=str(workflow.configfiles[-1]))
     if found:
         print(*found, sep="\n", file=sys.stderr)
