@@ -10,7 +10,7 @@ from tests.workflow.conftest import TINY
 pytestmark = pytest.mark.workflow
 
 DUMPS = 3  # of one stream: two shards of validation, one of test
-AFTER_ONE_STREAM = {"aggregate": 1, "evaluate": 1, "streams_table": 1, "all": 1}
+AFTER_ONE_STREAM = {"aggregate": 1, "evaluate": 1, "streams_table": 1, "cost": 1, "all": 1}
 # The last stream's scores are submitted, so its test split is scored too.
 AFTER_LAST_STREAM = {**AFTER_ONE_STREAM, "aggregate": 2, "submission": 1}
 
