@@ -80,12 +80,15 @@ def srun_options(environment: Mapping[str, str]) -> list[str]:
     """Options of the job step: one task on every node, beside the step that waits for it; none outside of Slurm."""
     if "SLURM_JOB_ID" not in environment:
         return []
-    num_nodes = environment.get("SLURM_JOB_NUM_NODES") or environment.get("SLURM_NNODES", "1")
-    cores = environment.get("SLURM_CPUS_PER_TASK")
+    # Asked for, not read from the environment: Snakemake's job step drops it where the job spans nodes.
+    answer = (
+        ask("squeue", "--noheader", f"--jobs={environment['SLURM_JOB_ID']}", "--format=%D %C") or "1"
+    ).split()
+    num_nodes, cores = answer[0], int(answer[1]) // int(answer[0]) if len(answer) > 1 else 0
     options = ["--overlap", "--mem=0", f"--nodes={num_nodes}", f"--ntasks={num_nodes}", "--ntasks-per-node=1"]
     return [
         *options,
-        *([f"--cpus-per-task={cores}"] if cores else []),
+        *[f"--cpus-per-task={cores}"] * bool(cores),
         "--cpu-bind=none",
         "--kill-on-bad-exit=1",
     ]
