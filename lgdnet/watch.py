@@ -21,6 +21,9 @@ from lgdnet.history import History
 from lgdnet.log import warn
 
 
+EXCUSED_OVERFLOWS = 30  # in a row: fp16's loss scale, which starts at 2^16 and may grow, is below 1 by then
+
+
 class TrainingError(InputError):
     """Training cannot go on: the loss is not finite, memory is out, or a loader worker died."""
 
@@ -89,7 +92,14 @@ class Watch:
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
         # Part of every checkpoint, so that the rows of the history do not depend on stops.
-        self.sums = {"loss": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
+        self.sums = {
+            "loss": 0.0,
+            "right": 0.0,
+            "norm": 0.0,
+            "steps": 0.0,
+            "bad_in_row": 0.0,
+            "overflows_in_row": 0.0,
+        }
         self.since = Times()  # the times at the last row
         self.begin: torch.cuda.Event | None = None
 
@@ -130,8 +140,10 @@ class Watch:
                 self.sums["right"] += right
                 self.sums["norm"] += norm
                 self.sums["steps"] += 1
-                self.sums["bad_in_row"] = 0
-            elif not (self.loss_scaling and isfinite(loss)):
+                self.sums["bad_in_row"] = self.sums["overflows_in_row"] = 0
+            elif self.loss_scaling and isfinite(loss) and self.sums["overflows_in_row"] < EXCUSED_OVERFLOWS:
+                self.sums["overflows_in_row"] += 1
+            else:
                 self.guard(reading, loss, norm)
 
     def guard(self, reading: Reading, loss: float, norm: float) -> None:
@@ -178,7 +190,7 @@ class Watch:
     def restore(self, state: list[dict[str, float]]) -> None:
         """Go on from the sums of a checkpoint; with another number of processes the open row starts anew."""
         if len(state) == self.ranks.world_size:
-            self.sums = state[self.ranks.rank]
+            self.sums.update(state[self.ranks.rank])
 
     def write_row(self, step: int, rate: float) -> None:
         """A row of the history: means over all processes since the row before."""

@@ -80,6 +80,17 @@ def test_overflow_while_the_fp16_scale_is_found_is_no_bad_step(tmp_path):
     assert state["scaler"]["scale"] < 65536  # it did overflow
 
 
+def endless_gradient(logits, target):
+    """A finite loss whose gradient never is."""
+    return torch.nn.functional.cross_entropy(logits, target) + (logits * 0).sum().abs().sqrt()
+
+
+def test_fp16_gradients_that_are_never_finite_stop_the_run(tmp_path):
+    with pytest.raises(TrainingError, match=r"step 34: .* step number 5 in a row that is not finite"):
+        toy_train(tmp_path, loss=endless_gradient, precision="fp16", num_steps=60, max_bad_in_row=5)
+    assert len((tmp_path / "bad_steps.csv").read_text().splitlines()) == 1 + 5
+
+
 @pytest.mark.parametrize(
     "error", [MemoryError("host"), RuntimeError("DefaultCPUAllocator: can't allocate memory")]
 )
