@@ -100,15 +100,17 @@ class Checkpoints:
         """
         for path in self.paths():
             try:
-                tensors, metadata = read_tensors(path, expected_format=TRAINING_FORMAT)
+                return self.read(path)
             except CheckpointError as error:
                 warn(f"{error} Trying the checkpoint before it.")
-                continue
-            if metadata["identity"] != self.identity:
-                warn(f"{path}: made with other settings or data; not resumed from.")
-                continue
-            return int(metadata["step"]), unpacked(json.loads(metadata["state"]), tensors)
         return None
+
+    def read(self, path: Path) -> tuple[int, dict[str, Any]]:
+        """Step and state of one checkpoint. Errors: CheckpointError when it is missing, damaged or another run's."""
+        tensors, metadata = read_tensors(path, expected_format=TRAINING_FORMAT)
+        if metadata["identity"] != self.identity:
+            raise CheckpointError(f"{path}: made with other settings or data; not resumed from.")
+        return int(metadata["step"]), unpacked(json.loads(metadata["state"]), tensors)
 
     def remove_leftovers(self) -> None:
         """Delete temporary files of processes that were killed while they wrote. Call it under `only_one`."""

@@ -8,6 +8,7 @@ moment goes on from its checkpoint exactly as if nothing had happened.
 import contextlib
 import math
 import signal
+import socket
 import time
 import traceback
 import warnings
@@ -22,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lgdnet import distributed
 from lgdnet.batch import Batch
-from lgdnet.checkpoint import Checkpoints
+from lgdnet.checkpoint import CheckpointError, Checkpoints
 from lgdnet.distributed import ALONE, Ranks
 from lgdnet.history import History
 from lgdnet.interrupt import EXIT_RETRY, Interrupt
@@ -40,6 +41,7 @@ from lgdnet.optimizer import (
 )
 from lgdnet.watch import TrainingError, Watch, ahead
 
+NOTHING = -1  # no checkpoint
 GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants after a step; all do the highest
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -311,14 +313,31 @@ def steps(start: int, stop: int, num_steps: int, *, show: bool) -> Iterable[int]
 
 
 def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
-    """Load the newest whole checkpoint, everywhere the same; forget what the history has beyond it."""
+    """Load the newest checkpoint that the first process finds whole, everywhere; forget what the history has beyond it.
+
+    Errors: CheckpointError, on all processes, when one of them cannot read it.
+    """
+    found = None
     if watch.ranks.first:
         checkpoints.remove_leftovers()
-    found = checkpoints.latest()
-    step = distributed.from_first(found[0] if found else 0, watch.group)
-    if found and found[0] == step:
+        found = checkpoints.latest()
+    step = distributed.from_first(found[0] if found else NOTHING, watch.group)
+    fault = ""
+    if step != NOTHING and not watch.ranks.first:
+        try:
+            found = checkpoints.read(checkpoints.path(step))
+        except CheckpointError as error:
+            fault = f"process {watch.ranks.rank} on {socket.gethostname()}: {error}"
+    faults = [text for text in distributed.told(fault, watch.group) if text]
+    if faults:
+        raise CheckpointError(
+            f"{' '.join(faults)} The first process goes on from that file after step {step}: "
+            "all need the same folder and the same settings. Then start again."
+        )
+    if found:
         run.load(step, found[1])
         watch.restore(found[1]["sums"])
+    step = max(step, 0)
     if watch.ranks.first:
         watch.history.cut(step)
         if step:
