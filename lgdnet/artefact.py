@@ -33,6 +33,12 @@ def atomic(path: Path) -> Iterator[Path]:
         tmp.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files of processes that were killed while they wrote. Nobody may be writing there."""
+    for path in folder.glob("*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def flush_to_disk(path: Path) -> None:
     """fsync of a closed file: after a power cut the renamed file is the whole file."""
     fd = os.open(path, os.O_RDONLY)

@@ -31,6 +31,9 @@ from lgdnet.sources import Media, clips_of, rows_without_clips
 from lgdnet.spec_augment import sound_transform
 from lgdnet.streams import network_of
 
+# Settings of `train` that change how a batch is computed: the same update up to rounding, but that with `accumulate`
+# each part has its own normalisation statistics where these are not frozen.
+DETAILS = ("accumulate", "activation_checkpointing", "channels_last", "compile")
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
     "validate_every_epochs",
@@ -192,10 +195,14 @@ class Plan:
     def identity(self, sources: dict[str, str]) -> str:
         """Changes with all that changes the resulting weights: settings, videos, and the files of `sources`."""
         settings = json.loads(changed(self.settings, TRAIN_KEYS))
-        for key in WITHOUT_EFFECT:
+        for key in WITHOUT_EFFECT + DETAILS:
             settings.get("train", {}).pop(key, None)
         sources = {**sources, **self.media.about(), "manifest": file_digest(self.videos.path)}
         return digest({"settings": settings, **sources})
+
+    def details(self) -> dict[str, Any]:
+        """How batches are computed: a run may go on with other values, but not to the same bits."""
+        return {f"train.{key}": getattr(self.settings.train, key) for key in DETAILS}
 
     def describe(self) -> str:
         """One line: batch, rate, steps, parts."""

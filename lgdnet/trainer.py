@@ -217,7 +217,7 @@ def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Reci
     set_learning_rate(run.optimizer, rate)
     buffers = moving_buffers(run.model)
     before = [buffer.clone() for buffer in buffers]
-    with memory_explained(batch, recipe):
+    with memory_explained(batch, recipe, frozen=not buffers):
         figures = add_gradients(run, forward, batch, recipe)
         weights = [weight for weight in run.model.parameters() if weight.grad is not None]
         norm = clipped_update(run.optimizer, run.scaler, weights, recipe.clip_norm)
@@ -313,35 +313,40 @@ def steps(start: int, stop: int, num_steps: int, *, show: bool) -> Iterable[int]
 
 
 def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
-    """Load the newest checkpoint that the first process finds whole, everywhere; forget what the history has beyond it.
-
-    Errors: CheckpointError, on all processes, when one of them cannot read it.
-    """
-    found = None
+    """Go on from the newest checkpoint; forget what the history has beyond it. Errors: CheckpointError."""
     if watch.ranks.first:
-        checkpoints.remove_leftovers()
-        found = checkpoints.latest()
+        checkpoints.make_room()
+    found = newest(checkpoints, watch)
+    if found:
+        run.load(*found)
+        watch.restore(found[1]["sums"])
+    if watch.ranks.first:
+        watch.history.cut(run.step)
+        if found and run.step != checkpoints.last:
+            say(f"resumed after step {run.step}")
+    checkpoints.last = run.step
+
+
+def newest(checkpoints: Checkpoints, watch: Watch) -> tuple[int, dict[str, Any]] | None:
+    """What the first process finds newest and whole, read by all of them.
+
+    Errors: CheckpointError, in all processes, when one of them cannot read it, or when it is not the one that
+    this process has written.
+    """
+    found = checkpoints.latest() if watch.ranks.first else None
     step = distributed.from_first(found[0] if found else NOTHING, watch.group)
     fault = ""
+    if watch.ranks.first and checkpoints.last not in (None, max(step, 0)):
+        fault = f"{checkpoints.path(checkpoints.last)}: written by this process, and damaged or gone now"
     if step != NOTHING and not watch.ranks.first:
         try:
             found = checkpoints.read(checkpoints.path(step))
         except CheckpointError as error:
-            fault = f"process {watch.ranks.rank} on {socket.gethostname()}: {error}"
+            fault = f"process {watch.ranks.rank} on {socket.gethostname()}: {error} All need the same folder and settings"
     faults = [text for text in distributed.told(fault, watch.group) if text]
     if faults:
-        raise CheckpointError(
-            f"{' '.join(faults)} The first process goes on from that file after step {step}: "
-            "all need the same folder and the same settings. Then start again."
-        )
-    if found:
-        run.load(step, found[1])
-        watch.restore(found[1]["sums"])
-    step = max(step, 0)
-    if watch.ranks.first:
-        watch.history.cut(step)
-        if step:
-            say(f"resumed after step {step}")
+        raise CheckpointError(f"{'. '.join(faults)}. Start again to go on after step {max(step, 0)}.")
+    return found
 
 
 def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
@@ -356,7 +361,7 @@ def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
 
 
 @contextlib.contextmanager
-def memory_explained(batch: Batch, recipe: Recipe) -> Iterator[None]:
+def memory_explained(batch: Batch, recipe: Recipe, *, frozen: bool) -> Iterator[None]:
     """Turn out of memory into TrainingError: what was measured, and what to change."""
     try:
         yield
@@ -371,10 +376,12 @@ def memory_explained(batch: Batch, recipe: Recipe) -> Iterator[None]:
             peak = torch.cuda.max_memory_allocated(recipe.device)
             measured = f"peak {peak / 2**30:.1f} GiB of {total / 2**30:.1f}, {free / 2**30:.1f} free"
         part = math.ceil(len(batch.row) / recipe.accumulate)
+        effect = "the result stays the same" if frozen else "each part has its own normalisation statistics"
         raise TrainingError(
             f"out of memory on {recipe.device} with {part} clips of {tuple(batch.clip.shape[1:])} at once ({measured}). "
-            f"Raise train.accumulate (now {recipe.accumulate}; the result stays the same) or the number of GPUs, "
-            "turn on train.activation_checkpointing, use train.precision: bf16, or lower crop or clip_length."
+            f"Raise train.accumulate (now {recipe.accumulate}; {effect}) or the number of GPUs, or turn on "
+            "train.activation_checkpointing: training goes on from its last checkpoint. With train.precision: bf16, "
+            "or a smaller crop or clip_length, it starts anew."
         ) from error
 
 

@@ -20,7 +20,6 @@ from lgdnet.errors import InputError
 from lgdnet.history import History
 from lgdnet.log import warn
 
-
 EXCUSED_OVERFLOWS = 30  # in a row: fp16's loss scale, which starts at 2^16 and may grow, is below 1 by then
 
 

@@ -62,7 +62,9 @@ def run(
             "init": file_digest(init) if init else "",
             "weights": file_digest(settings.weights.path) if settings.weights else "",
         }
-        checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
+        checkpoints = Checkpoints(
+            folder / "checkpoints", identity=plan.identity(sources), details=plan.details()
+        )
         trackers = partial(open_trackers, settings.train.trackers, folder, run_name(folder))
         history = History(folder / "history.csv", trackers)
         validator = Validator(

@@ -68,6 +68,15 @@ def test_out_of_memory_says_what_was_measured_and_what_to_lower(tmp_path):
         toy_train(tmp_path, model=GreedyNet(), accumulate=2)
 
 
+@pytest.mark.parametrize(
+    ("batch_norm", "effect"),
+    [("frozen", "the result stays the same"), ("frozen-but-first", "each part has its own normalisation")],
+)
+def test_out_of_memory_says_what_accumulating_changes(tmp_path, batch_norm, effect):
+    with pytest.raises(TrainingError, match=rf"train.accumulate \(now 1; {effect}"):
+        toy_train(tmp_path, model=GreedyNet(), batch_norm=batch_norm)
+
+
 def steep_loss(logits, target):
     """Its gradient, times the first loss scale, is more than fp16 holds."""
     return 3000 * torch.nn.functional.cross_entropy(logits, target)

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from lgdnet.checkpoint import read_model
+from lgdnet import trainer
+from lgdnet.checkpoint import CheckpointError, read_model
 from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
 from lgdnet.history import read_history
@@ -22,6 +23,7 @@ from lgdnet.settings import StreamSettings, changed, read_challenge
 from lgdnet.settings.reading import check
 from lgdnet.sources import Media
 from lgdnet.stages import curves, fit_check, train
+from lgdnet.watch import TrainingError
 
 NUM_VIDEOS = 12
 SMALL = {
@@ -144,7 +146,61 @@ def test_other_settings_start_anew_and_a_changed_log_interval_does_not(videos, t
     assert same(first, run(videos, out, settings(train={"log_every_steps": 1})))
     assert "resumed after step 6" in capfd.readouterr().err
     assert not same(first, run(videos, out, settings(train={"learning_rate": 0.02})))
-    assert "made with other settings or data; not resumed from" in capfd.readouterr().err
+    assert "made with other settings or data, moved there and not resumed from" in capfd.readouterr().err
+    assert same(first, run(videos, out, settings()))
+    text = capfd.readouterr().err
+    assert "took back the checkpoints" in text and "resumed after step 6" in text
+
+
+def test_a_run_that_was_out_of_memory_goes_on_with_smaller_parts(videos, tmp_path, capfd, monkeypatch):
+    add_gradients = trainer.add_gradients
+
+    def greedy(run, forward, batch, recipe):
+        if run.step == 4 and recipe.accumulate == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return add_gradients(run, forward, batch, recipe)
+
+    monkeypatch.setattr(trainer, "add_gradients", greedy)
+    out = tmp_path / "model.safetensors"
+    with pytest.raises(
+        TrainingError, match=r"Raise train.accumulate \(now 1; each part has its own .* goes on"
+    ):
+        run(videos, out, settings())
+    capfd.readouterr()
+    smaller = {"accumulate": 2, "activation_checkpointing": True, "channels_last": True}
+    run(videos, out, settings(train=smaller))
+    text = capfd.readouterr().err
+    assert "resumed after step 3" in text and "made with train.accumulate 1, now 2; training goes on" in text
+
+
+GROWING = [{"clip_length": 4, "epochs": 1}, {"clip_length": 8, "epochs": 1}]
+
+
+def test_parts_of_an_undisturbed_run_are_no_resumes(videos, tmp_path, capfd):
+    growing = settings(clip_length=8, train={"lengths": GROWING})
+    run(videos, tmp_path / "model.safetensors", growing)
+    assert "resumed" not in capfd.readouterr().err
+    run(videos, tmp_path / "model.safetensors", growing)
+    assert capfd.readouterr().err.count("resumed after step 6") == 1
+
+
+def test_a_part_never_trains_the_steps_of_the_one_before(videos, tmp_path, monkeypatch):
+    """Its checkpoint is damaged just then."""
+    train_part = train.train_part
+
+    def and_damage(plan, part, model, checkpoints, *others):
+        result = train_part(plan, part, model, checkpoints, *others)
+        if part.end == 3:
+            (path,) = checkpoints.paths()
+            path.write_bytes(path.read_bytes()[:-1])
+        return result
+
+    monkeypatch.setattr(train, "train_part", and_damage)
+    with pytest.raises(
+        CheckpointError,
+        match=r"step-00000003.safetensors: written by this process, and damaged .* after step 0",
+    ):
+        run(videos, tmp_path / "model.safetensors", settings(clip_length=8, train={"lengths": GROWING}))
 
 
 def test_clips_grow_within_one_stream_and_a_stream_starts_from_another(videos, tmp_path, capfd):
