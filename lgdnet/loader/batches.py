@@ -19,6 +19,8 @@ from torch.utils.data import DataLoader, Dataset
 from lgdnet.batch import Batch
 from lgdnet.clips import crop_boxes
 
+PREFETCH = 2  # items that each worker makes ahead
+
 # N clips, V clips of one video, C channels, T frames, H x W pixels
 
 
@@ -173,7 +175,7 @@ def load(
         pin_memory=pin_memory,
         multiprocessing_context="fork" if num_workers else None,
         worker_init_fn=be_one_thread if num_workers else None,
-        prefetch_factor=2 if num_workers else None,
+        prefetch_factor=PREFETCH if num_workers else None,
     )
 
 

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lgdnet import trainer
+from lgdnet import plan, trainer
 from lgdnet.checkpoint import CheckpointError, read_model
 from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
@@ -21,7 +23,7 @@ from lgdnet.manifest import read_manifest, write_classes, write_manifest
 from lgdnet.plan import Plan
 from lgdnet.settings import StreamSettings, changed, read_challenge
 from lgdnet.settings.reading import check
-from lgdnet.sources import Media
+from lgdnet.sources import Media, clips_of
 from lgdnet.stages import curves, fit_check, train
 from lgdnet.watch import TrainingError
 
@@ -188,8 +190,8 @@ def test_a_part_never_trains_the_steps_of_the_one_before(videos, tmp_path, monke
     """Its checkpoint is damaged just then."""
     train_part = train.train_part
 
-    def and_damage(plan, part, model, checkpoints, *others):
-        result = train_part(plan, part, model, checkpoints, *others)
+    def and_damage(whole, part, model, checkpoints, *others):
+        result = train_part(whole, part, model, checkpoints, *others)
         if part.end == 3:
             (path,) = checkpoints.paths()
             path.write_bytes(path.read_bytes()[:-1])
@@ -249,6 +251,45 @@ def test_fit_check_measures_and_writes_nothing(videos, capfd):
     with pytest.raises(InputError, match="no stream is called 'frame5'; did you mean 'frame4'"):
         fit_check.run(videos / "tiny.yaml", "frame5")
     assert read_challenge(videos / "tiny.yaml").streams["frame4"].width == 4
+
+
+class SlowSource:
+    """Takes a while for every clip."""
+
+    def __init__(self, source, sec_per_clip):
+        self.source, self.sec_per_clip = source, sec_per_clip
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def __len__(self):
+        return len(self.source)
+
+    def read(self, row, generator):
+        time.sleep(self.sec_per_clip)
+        return self.source.read(row, generator)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_fit_check_sees_that_many_slow_workers_are_the_limit(videos, monkeypatch):
+    workers, sec_per_clip = 6, 0.15
+    slowly = partial(SlowSource, sec_per_clip=sec_per_clip)
+    monkeypatch.setattr(plan, "clips_of", lambda *arguments: slowly(clips_of(*arguments)))
+    monkeypatch.setattr(fit_check, "share_cores", lambda *_: workers)
+    (fit,) = fit_check.run(videos / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
+    assert fit.clips_per_step / fit.loop_sec < 1.3 * workers / sec_per_clip
+    assert fit.model_sec < fit.loop_sec
+
+
+def test_fit_check_trains_as_the_run_will(videos, monkeypatch, tmp_path):
+    """Its running average takes memory too."""
+    seen = []
+    monkeypatch.setattr(fit_check, "update", lambda run, *others: seen.append(run.average))
+    tiny = json.loads((videos / "tiny.yaml").read_text())
+    tiny["streams"]["frame4"] = {**SMALL, "train": {**SMALL["train"], "average_decay": 0.9}}
+    (tmp_path / "tiny.yaml").write_text(json.dumps(tiny))
+    fit_check.run(tmp_path / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
+    assert seen and None not in seen
 
 
 def test_recomputed_activations_change_memory_and_not_the_result(videos, tmp_path):
