@@ -236,11 +236,16 @@ def starting_network(settings: StreamSettings, num_classes: int, init: Path | No
 
 
 def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
-    """Number of loader processes; what they leave computes, on a CPU."""
-    if num_workers is None:
-        num_workers = threads if device.type == "cuda" else threads // 2
-    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
-    return num_workers
+    """Number of loader processes: as asked for, else all `threads` beside a GPU and half of them without one.
+
+    How many compute follows from `threads` alone: sums of another number of threads have other bits, and the
+    number of loader processes shall change nothing.
+    """
+    half = threads // 2
+    torch.set_num_threads(max(threads - half, 1) if device.type == "cpu" else 1)
+    if num_workers is not None:
+        return num_workers
+    return threads if device.type == "cuda" else half
 
 
 class Validator:

@@ -141,6 +141,20 @@ def test_the_number_of_loader_workers_changes_nothing_also_in_the_middle(videos,
     assert same(whole, run(videos, tmp_path / "b" / "model.safetensors", settings(), num_workers=2))
 
 
+@pytest.fixture
+def threads_back():
+    yield
+    torch.set_num_threads(1)
+
+
+def test_the_number_of_loader_workers_changes_nothing_with_several_threads(videos, tmp_path, threads_back):
+    wide = settings(width=16)
+    few = run(videos, tmp_path / "a" / "model.safetensors", wide, threads=4, num_workers=1)
+    many = run(videos, tmp_path / "b" / "model.safetensors", wide, threads=4, num_workers=3)
+    assert same(few, many)
+    assert torch.get_num_threads() == 2
+
+
 def test_other_settings_start_anew_and_a_changed_log_interval_does_not(videos, tmp_path, capfd):
     out = tmp_path / "model.safetensors"
     first = run(videos, out, settings())
