@@ -3,11 +3,18 @@
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 EXIT_RETRY = 75  # EX_TEMPFAIL: nothing is wrong, start again and it goes on
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)  # Slurm: pre-emption and time limit; --signal=USR1@...
+
+
+class Stop(SystemExit):
+    """A signal asked to stop."""
 
 
 class Interrupt:
@@ -35,7 +42,13 @@ class Interrupt:
             return
         self.name = signal.Signals(number).name
         if self.immediate:
-            raise SystemExit(EXIT_RETRY)
+            raise Stop(EXIT_RETRY)
+
+    def unless_asked(self, wait: Callable[[], T]) -> T | None:
+        """What `wait()` returns; None, at once, when a signal came before or while it waits."""
+        with contextlib.suppress(Stop), self.at_once():
+            return wait()
+        return None
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
@@ -43,7 +56,7 @@ class Interrupt:
         self.immediate = True
         try:
             if self.name:
-                raise SystemExit(EXIT_RETRY)
+                raise Stop(EXIT_RETRY)
             yield
         finally:
             self.immediate = False

@@ -42,7 +42,7 @@ from lgdnet.optimizer import (
 from lgdnet.watch import TrainingError, Watch, ahead
 
 NOTHING = -1  # no checkpoint
-GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants after a step; all do the highest
+GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants before a step; all do the highest
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -158,33 +158,37 @@ def train(
                 watch.write_validation(run.step, figures)
 
     batches = ahead(batches_from(run.step), device, watch.times)  # nothing is read before the first `next`
-    with Interrupt() as interrupt, closing_loader(batches):
+    with Interrupt() as interrupt, closing_loader(batches, run):
         if run.step in due:
             evaluate()
             learning_mode(model, batch_norm)
         saved = time.monotonic()
         for step in steps(run.step, stop_at, num_steps, show=ranks.first):
-            batch = watch.next(batches)
+            batch = interrupt.unless_asked(lambda: watch.next(batches))  # a wait that may be long
+            late = time.monotonic() - saved > save_every_sec
+            wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
+            if wish:
+                save(run, watch, checkpoints)
+                saved = time.monotonic()
+            if wish == STOP or batch is None:
+                say(
+                    f"stopped by {interrupt.name or 'another process'} after step {run.step}, saved; start again to go on"
+                )
+                raise SystemExit(EXIT_RETRY)
             rate = learning_rate(step)
             torch.manual_seed(step_seed(seed, step, ranks.rank))
             figures = update(run, forward, batch, rate, recipe)
             run.step = step + 1
             watch.done(step, batch.row, rate, figures)
-
-            late = time.monotonic() - saved > save_every_sec or bool(
-                save_every_steps and run.step % save_every_steps == 0
-            )
-            wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
             if run.step % log_every == 0 or run.step == num_steps:
                 watch.write_row(run.step, rate)
-            if wish or run.step in due or run.step == stop_at:
+            if (
+                run.step in due
+                or run.step == stop_at
+                or (save_every_steps and run.step % save_every_steps == 0)
+            ):
                 save(run, watch, checkpoints)
                 saved = time.monotonic()
-            if wish == STOP:
-                say(
-                    f"stopped by {interrupt.name or 'another process'} after step {run.step}, saved; start again to go on"
-                )
-                raise SystemExit(EXIT_RETRY)
             if run.step in due:
                 evaluate()
                 learning_mode(model, batch_norm)
@@ -386,20 +390,33 @@ def memory_explained(batch: Batch, recipe: Recipe, *, frozen: bool) -> Iterator[
 
 
 @contextlib.contextmanager
-def closing_loader(batches: Generator[Batch, None, None]) -> Iterator[None]:
-    """End the loader with the block. The death of a worker, which torch raises anywhere, becomes TrainingError."""
+def closing_loader(batches: Generator[Batch, None, None], run: Run) -> Iterator[None]:
+    """End the loader with the block. A worker that died, which torch raises anywhere, or hangs is a TrainingError."""
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker" in str(error):
+            fault = f"a loader worker died: {error} Often it ran out of memory: lower num_workers."
+        elif "DataLoader timed out" in str(error):
+            fault = (
+                f"step {run.step}: no loader worker made a batch ({error}). Does a disk or a decoder hang?"
+            )
+        else:
             raise
-        torchs_own = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it would raise again while we clean up
-        batches.close()
-        traceback.clear_frames(error.__traceback__)
-        signal.signal(signal.SIGCHLD, torchs_own)
-        raise TrainingError(
-            f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
-            "Start again to go on from the last checkpoint."
-        ) from error
+        with torchs_signal_off():
+            batches.close()
+            traceback.clear_frames(error.__traceback__)
+        raise TrainingError(f"{fault} Start again to go on from the last checkpoint.") from error
     finally:
-        batches.close()
+        with torchs_signal_off():
+            batches.close()
+
+
+@contextlib.contextmanager
+def torchs_signal_off() -> Iterator[None]:
+    """The end of a worker shall not raise again while we clean up after it."""
+    torchs_own = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, torchs_own)

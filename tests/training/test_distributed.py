@@ -1,6 +1,9 @@
 """Several processes are one: the same gradients, the same scores, the same history."""
 
+import os
+import signal
 import socket
+import time
 from datetime import timedelta
 
 import pytest
@@ -153,6 +156,23 @@ def test_all_processes_go_back_to_the_checkpoint_that_the_first_finds_whole(tmp_
 
     (first, start), (second, other_start) = in_processes(2, go_on, tmp_path / "b")
     assert start == other_start == [6] and first == second
+
+
+def test_a_signal_to_all_is_obeyed_while_one_of_them_waits_for_data(tmp_path):
+    def interrupted(ranks):
+        def batches_from(step):
+            for number, batch in enumerate(toy_batches(step, batch_size=8, ranks=ranks), step):
+                if number == 4:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(60 * ranks.rank)  # the other one waits for this process
+                yield batch
+
+        with pytest.raises(SystemExit) as stopped:
+            toy_train(tmp_path, ranks=ranks, batches_from=batches_from, **CALM)
+        return stopped.value.code
+
+    assert in_processes(2, interrupted, tmp_path / "a") == [75, 75]
+    assert Checkpoints(tmp_path / "checkpoints", identity="toy").latest()[0] == 4
 
 
 def test_all_processes_do_the_highest_wish_and_share_sums_and_buffers(tmp_path):

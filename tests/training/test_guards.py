@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from lgdnet.checkpoint import Checkpoints
+from lgdnet.loader import batches as loader
 from lgdnet.loader.batches import load
 from lgdnet.watch import TrainingError
 
@@ -131,6 +132,40 @@ def test_a_killed_loader_worker_is_an_error_and_no_hang(tmp_path):
     clips = ClipsOfAWorker({3: kill_oneself})
     with pytest.raises(TrainingError, match=r"a loader worker died: .*lower num_workers"):
         toy_train(tmp_path, batches_from=lambda step: load(clips, range(step, 99), num_workers=1))
+
+
+def hang():
+    time.sleep(600)
+
+
+def test_a_signal_while_a_worker_hangs_saves_and_exits(tmp_path):
+    """In a process of its own, so that its end counts too."""
+    process = multiprocessing.get_context("fork").Process(
+        target=train_with_a_worker_that_hangs, args=(tmp_path,)
+    )
+    process.start()
+    begin = time.monotonic()
+    while not (tmp_path / "checkpoints" / "step-00000003.safetensors").exists():
+        assert time.monotonic() - begin < 30
+        time.sleep(0.05)
+    time.sleep(0.5)  # it waits now
+    os.kill(process.pid, signal.SIGTERM)
+    process.join(15)
+    assert process.exitcode == 75
+
+
+def train_with_a_worker_that_hangs(folder):
+    clips = ClipsOfAWorker({3: hang})
+    loaded = partial(load, clips, num_workers=2)
+    toy_train(folder, save_every_steps=3, batches_from=lambda step: loaded(range(step, 99)), validate=None)
+
+
+def test_a_worker_that_hangs_is_an_error_in_the_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(loader, "PATIENCE_SEC", 1.0)
+    with pytest.raises(
+        TrainingError, match=r"step 3: no loader worker made a batch \(DataLoader timed out after 1"
+    ):
+        train_with_a_worker_that_hangs(tmp_path)
 
 
 def test_a_signal_to_all_processes_of_a_job_does_not_take_the_loader_away_first(tmp_path):

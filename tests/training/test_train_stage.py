@@ -147,6 +147,7 @@ def threads_back():
     torch.set_num_threads(1)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
 def test_the_number_of_loader_workers_changes_nothing_with_several_threads(videos, tmp_path, threads_back):
     wide = settings(width=16)
     few = run(videos, tmp_path / "a" / "model.safetensors", wide, threads=4, num_workers=1)
