@@ -257,8 +257,10 @@ def metadata_of(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{path}: damaged ({error}).") from None
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: damaged (its text is no table).")
     return metadata
 
 

@@ -93,6 +93,25 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_with_a_warning
     assert "warning: " in (text := capfd.readouterr().err) and "step-00000020.safetensors: damaged" in text
 
 
+def test_any_damage_in_the_header_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, {"value": torch.tensor(10)})
+    path = checkpoints.save(20, {"value": torch.tensor(20), "names": ["a", 3]})
+    whole = path.read_bytes()
+    length = 8 + int.from_bytes(whole[:8], "little")
+    for position in range(length):
+        for bit in (0, 5):
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << bit
+            path.write_bytes(flipped)
+            found = checkpoints.latest()
+            assert found[0] == 10 or found[1]["names"] == ["a", 3], position
+        checkpoints.make_room()
+        assert len(checkpoints.paths()) == 2
+    path.write_bytes(whole)
+    assert checkpoints.latest()[0] == 20
+
+
 def test_checkpoints_of_other_settings_lie_aside_and_come_back_with_their_figures(tmp_path, capfd):
     folder, history = tmp_path / "checkpoints", tmp_path / "history.csv"
     first, second = Checkpoints(folder, identity="first"), Checkpoints(folder, identity="second")
