@@ -228,7 +228,7 @@ def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Reci
     take_back(buffers, before, norm)
     run.optimizer.zero_grad(set_to_none=True)
     if run.average:
-        run.average.follow(run.model, run.step)
+        run.average.follow(run.model, run.step, norm)
     return torch.cat([figures, norm.detach().reshape(1)])
 
 

@@ -48,6 +48,16 @@ def test_a_step_that_is_left_out_changes_nothing(tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_a_step_that_is_left_out_does_not_move_the_running_average(tmp_path):
+    toy_train(tmp_path, average_decay=0.99, stop_at=10)
+    _, state = Checkpoints(tmp_path / "checkpoints", identity="toy").latest()
+    everything_bad = partial(poison, rows=tuple(range(48)))
+    average = toy_train(
+        tmp_path, average_decay=0.99, stop_at=15, transform=everything_bad, max_bad_in_row=6
+    ).state_dict()
+    assert all(torch.equal(value, average[name]) for name, value in state["average"].items())
+
+
 def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):
     with pytest.raises(
         TrainingError, match=r"step 2: loss nan, .* step number 3 in a row that is not finite.*learning_rate"
