@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lgdnet.artefact import atomic, code_version, remove_leftovers
+from lgdnet.artefact import atomic, code_version, full_disk_explained, remove_leftovers
 from lgdnet.errors import InputError
 from lgdnet.log import say, warn
 
@@ -220,16 +220,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             apart[name] = value.clone()
         seen.add(value.data_ptr())
     sealed = {**metadata, "digest": tensors_digest(apart, metadata)}
-    try:
-        with atomic(path) as tmp:
-            # One entry: safetensors writes several in random order, and the same run must give the same bytes.
-            save_file(apart, tmp, metadata={METADATA_KEY: json.dumps(sealed, sort_keys=True)})
-    except (SafetensorError, OSError) as error:
-        if "No space left" not in str(error) and "quota" not in str(error).lower():
-            raise
-        raise CheckpointError(
-            f"{path}: not written, the disk is full. Free some space and start again."
-        ) from None
+    with full_disk_explained(path, CheckpointError), atomic(path) as tmp:
+        # One entry: safetensors writes several in random order, and the same run must give the same bytes.
+        save_file(apart, tmp, metadata={METADATA_KEY: json.dumps(sealed, sort_keys=True)})
 
 
 def read_tensors(path: Path, *, expected_format: str) -> tuple[dict[str, Tensor], dict[str, str]]:

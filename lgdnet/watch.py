@@ -1,5 +1,6 @@
 """Watching a training run without slowing it: figures of each step, guards, history, and where the time went."""
 
+import json
 import resource
 import sys
 import time
@@ -7,7 +8,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -157,13 +157,14 @@ class Watch:
             if self.video_ids is not None
             else [f"row {row}" for row in rows]
         )
-        path = self.bad_steps_path()
-        if not path.exists():
-            path.write_text("step,learning_rate,loss,gradient_norm,rank,video_ids\n", encoding="utf-8")
-        with path.open("a", encoding="utf-8") as file:
-            file.write(
-                f"{reading.step},{reading.rate:.6g},{loss},{norm},{self.ranks.rank},{' '.join(videos)}\n"
-            )
+        path = self.history.add_bad_step(
+            self.ranks.rank,
+            step=reading.step,
+            learning_rate=reading.rate,
+            loss=loss,
+            gradient_norm=norm,
+            video_ids=json.dumps(videos, ensure_ascii=False),
+        )
         what = f"step {reading.step}: loss {loss}, gradient norm {norm} at learning rate {reading.rate:.4g}"
         shown = ", ".join(videos[:4]) + (f" and {len(videos) - 4} more" if len(videos) > 4 else "")
         warn(f"{what}; step left out. Videos: {shown}; all in {path}.")
@@ -172,11 +173,6 @@ class Watch:
                 f"{what}, step number {self.max_bad_in_row} in a row that is not finite. The videos are in {path}. "
                 "Check them; or lower train.learning_rate, or lengthen train.warmup_epochs."
             )
-
-    def bad_steps_path(self) -> Path:
-        """One file per process, beside the history."""
-        suffix = "" if self.ranks.first else f"-{self.ranks.rank}"
-        return self.history.path.with_name(f"bad_steps{suffix}.csv")
 
     def state(self) -> list[dict[str, float]]:
         """The sums of all processes, for a checkpoint."""

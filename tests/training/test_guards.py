@@ -1,3 +1,5 @@
+import csv
+import json
 import multiprocessing
 import os
 import signal
@@ -56,6 +58,29 @@ def test_a_step_that_is_left_out_does_not_move_the_running_average(tmp_path):
         tmp_path, average_decay=0.99, stop_at=15, transform=everything_bad, max_bad_in_row=6
     ).state_dict()
     assert all(torch.equal(value, average[name]) for name, value in state["average"].items())
+
+
+class CrashError(Exception):
+    pass
+
+
+def test_bad_steps_that_are_trained_again_stand_there_once(tmp_path):
+    def crashing(step):
+        for number, batch in enumerate(toy_batches(step, batch_size=8), step):
+            if number == 14:
+                raise CrashError
+            yield batch
+
+    names = [f'a, "b" {row}' for row in range(48)]
+    settings = {"transform": poison, "num_steps": 18, "validate_every": 9, "video_ids": names}
+    with pytest.raises(CrashError):
+        toy_train(tmp_path, batches_from=crashing, **settings)
+    toy_train(tmp_path, **settings)
+    rows = list(csv.DictReader((tmp_path / "bad_steps.csv").open(newline="")))
+    assert len(rows) == len({row["step"] for row in rows}) == 3  # one of each epoch
+    assert all(names[POISONED_ROW] in json.loads(row["video_ids"]) for row in rows)
+    toy_train(tmp_path, **{**settings, "transform": toy_transform}, checkpoints=Checkpoints(tmp_path / "new"))
+    assert not (tmp_path / "bad_steps.csv").exists()
 
 
 def test_too_many_bad_steps_in_a_row_stop_the_run(tmp_path):

@@ -1,7 +1,10 @@
 import builtins
+import errno
+import os
 import sys
 import types
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,39 @@ def test_rows_survive_a_cut_line_and_go_beyond_the_resumed_step(tmp_path):
     assert [row["step"] for row in rows] == ["5", "10", "15"]
     assert rows[0]["loss"] == "0.333333333" and rows[0]["top1"] == "" and rows[2]["top1"] == "0.5"
     assert history.has_validation(15) and not history.has_validation(10)
+
+
+@pytest.mark.parametrize("damage", [b"15,\xff\xfe,train\n", b"x" + b"," * 11 + b"\n", b"\0\0\n", b"7,1\n"])
+def test_a_damaged_line_is_left_out_with_a_warning(tmp_path, damage, capfd):
+    history = filled(tmp_path / "history.csv", [5, 10])
+    history.path.write_bytes(history.path.read_bytes() + damage)
+    history.add(step=15, epoch=1.5, split="train")
+    history.cut(15)
+    assert [row["step"] for row in read_history(history.path)] == ["5", "10", "15"]
+    assert "history.csv: 1 damaged lines, left out" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_for_rows_and_for_trackers(tmp_path, number):
+    def full(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    class FullTracker:
+        log = close = full
+
+    history = History(tmp_path / "history.csv", lambda step: [FullTracker()])
+    history.cut(0)
+    with pytest.raises(InputError, match=r"not written, the disk is full. Free some space and start again"):
+        history.add(step=1, split="train", loss=0.5)
+    with pytest.raises(InputError, match="the disk is full"):
+        history.close()
+
+
+def test_a_full_disk_is_one_line_for_history_csv():
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(InputError, match=r"full: not written, the disk is full"):
+        History(Path("/dev/full")).add(step=1, split="train", loss=0.5)
 
 
 def test_a_fresh_run_forgets_an_old_history(tmp_path):
