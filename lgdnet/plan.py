@@ -266,7 +266,8 @@ class Validator:
         self.rows = np.array([i for i in np.flatnonzero(videos.labels >= 0) if i not in absent], np.int64)
         self.labels = videos.labels[self.rows]
         self.transform = eval_transform(MODALITIES[settings.modality])
-        self.batch_size = max(512 // settings.clip_length, 1)  # clips; fixed, so that the bits are
+        # Clips at once: the same for any number of processes, so that the bits are; fewer where memory is short.
+        self.batch_size = max(512 // settings.clip_length // settings.train.accumulate, 1)
         self.num_classes = num_classes
         self.device = device
         self.num_workers = num_workers

@@ -43,6 +43,17 @@ from lgdnet.watch import TrainingError, Watch, ahead
 
 NOTHING = -1  # no checkpoint
 GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants before a step; all do the highest
+OUT_OF_MEMORY = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory", "Cannot allocate memory")
+VALIDATION_MEMORY = (
+    "in validation",
+    "Raise train.accumulate: validation computes fewer clips at once then too. Training goes on from its last "
+    "checkpoint.",
+)
+LOADER_MEMORY = (
+    "where batches are made and copied",
+    "Each loader process makes whole batches ahead: lower --num-workers or threads.train, or use more GPUs. "
+    "Training goes on from its last checkpoint.",
+)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -152,7 +163,7 @@ def train(
         assert validate is not None
         distributed.same_buffers(run.result)
         if not distributed.from_first(int(ranks.first and history.has_validation(run.step)), watch.group):
-            with interrupt.at_once(), torch.no_grad():
+            with interrupt.at_once(), torch.no_grad(), memory_explained(device, *VALIDATION_MEMORY):
                 figures = validate(run.result.eval())
             if ranks.first:
                 watch.write_validation(run.step, figures)
@@ -164,7 +175,8 @@ def train(
             learning_mode(model, batch_norm)
         saved = time.monotonic()
         for step in steps(run.step, stop_at, num_steps, show=ranks.first):
-            batch = interrupt.unless_asked(lambda: watch.next(batches))  # a wait that may be long
+            with memory_explained(device, *LOADER_MEMORY):
+                batch = interrupt.unless_asked(lambda: watch.next(batches))  # a wait that may be long
             late = time.monotonic() - saved > save_every_sec
             wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
             if wish:
@@ -221,7 +233,7 @@ def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Reci
     set_learning_rate(run.optimizer, rate)
     buffers = moving_buffers(run.model)
     before = [buffer.clone() for buffer in buffers]
-    with memory_explained(batch, recipe, frozen=not buffers):
+    with memory_explained(recipe.device, *step_memory(batch, recipe, frozen=not buffers)):
         figures = add_gradients(run, forward, batch, recipe)
         weights = [weight for weight in run.model.parameters() if weight.grad is not None]
         norm = clipped_update(run.optimizer, run.scaler, weights, recipe.clip_norm)
@@ -365,28 +377,32 @@ def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
 
 
 @contextlib.contextmanager
-def memory_explained(batch: Batch, recipe: Recipe, *, frozen: bool) -> Iterator[None]:
-    """Turn out of memory into TrainingError: what was measured, and what to change."""
+def memory_explained(device: torch.device, what: str, way_out: str) -> Iterator[None]:
+    """Turn out of memory, of the device or the computer, into TrainingError: what was measured, what to change."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not (
-            isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        ):
+    except (MemoryError, RuntimeError) as error:
+        out_of_memory = MemoryError | torch.OutOfMemoryError
+        if not isinstance(error, out_of_memory) and not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
-        measured = str(error).splitlines()[0]
-        if recipe.device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(recipe.device)
-            peak = torch.cuda.max_memory_allocated(recipe.device)
-            measured = f"peak {peak / 2**30:.1f} GiB of {total / 2**30:.1f}, {free / 2**30:.1f} free"
-        part = math.ceil(len(batch.row) / recipe.accumulate)
-        effect = "the result stays the same" if frozen else "each part has its own normalisation statistics"
-        raise TrainingError(
-            f"out of memory on {recipe.device} with {part} clips of {tuple(batch.clip.shape[1:])} at once ({measured}). "
-            f"Raise train.accumulate (now {recipe.accumulate}; {effect}) or the number of GPUs, or turn on "
-            "train.activation_checkpointing: training goes on from its last checkpoint. With train.precision: bf16, "
-            "or a smaller crop or clip_length, it starts anew."
-        ) from error
+        measured = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+            peak = torch.cuda.max_memory_allocated(device)
+            measured += f"; peak {peak / 2**30:.1f} GiB of {total / 2**30:.1f}, {free / 2**30:.1f} free"
+        raise TrainingError(f"out of memory on {device} {what} ({measured}). {way_out}") from error
+
+
+def step_memory(batch: Batch, recipe: Recipe, *, frozen: bool) -> tuple[str, str]:
+    """What a step needs memory for, and what to do when it is out."""
+    part = math.ceil(len(batch.row) / recipe.accumulate)
+    effect = "the result stays the same" if frozen else "each part has its own normalisation statistics"
+    return (
+        f"with {part} clips of {tuple(batch.clip.shape[1:])} at once",
+        f"Raise train.accumulate (now {recipe.accumulate}; {effect}) or the number of GPUs, or turn on "
+        "train.activation_checkpointing: training goes on from its last checkpoint. With train.precision: bf16, "
+        "or a smaller crop or clip_length, it starts anew.",
+    )
 
 
 @contextlib.contextmanager
@@ -394,7 +410,12 @@ def closing_loader(batches: Generator[Batch, None, None], run: Run) -> Iterator[
     """End the loader with the block. A worker that died, which torch raises anywhere, or hangs is a TrainingError."""
     try:
         yield
-    except RuntimeError as error:
+    except BaseException as error:
+        with torchs_signal_off():
+            batches.close()
+            let_go(error)
+        if not isinstance(error, RuntimeError):
+            raise
         if "DataLoader worker" in str(error):
             fault = f"a loader worker died: {error} Often it ran out of memory: lower num_workers."
         elif "DataLoader timed out" in str(error):
@@ -403,13 +424,16 @@ def closing_loader(batches: Generator[Batch, None, None], run: Run) -> Iterator[
             )
         else:
             raise
-        with torchs_signal_off():
-            batches.close()
-            traceback.clear_frames(error.__traceback__)
         raise TrainingError(f"{fault} Start again to go on from the last checkpoint.") from error
-    finally:
-        with torchs_signal_off():
-            batches.close()
+    with torchs_signal_off():
+        batches.close()
+
+
+def let_go(error: BaseException | None) -> None:
+    """Of what the frames of an error hold: torch ends the workers of a loader when nobody holds it."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 @contextlib.contextmanager

@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from lgdnet.batch import Batch
 from lgdnet.clips import crop_boxes
+from lgdnet.errors import InputError
 
 PATIENCE_SEC = 1200.0  # for the next item of a worker; less than processes wait for each other
 GRACE_SEC = 3.0  # for a worker to end when it is told to
@@ -163,6 +164,26 @@ def batches(
     yield from load(steps, itertools.count(start_step), num_workers=num_workers, pin_memory=pin_memory)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Bad input that a worker met: as it is, where torch would put its traceback into the message."""
+
+    error: InputError
+
+
+@dataclass(frozen=True)
+class Answers(Dataset):
+    """Items of a data set, or why there is none."""
+
+    dataset: Dataset
+
+    def __getitem__(self, position: int) -> Any:
+        try:
+            return self.dataset[position]
+        except InputError as error:
+            return Refusal(error)
+
+
 def load(
     dataset: Dataset, positions: Iterable[int], *, num_workers: int, pin_memory: bool = False
 ) -> Iterator[Any]:
@@ -177,7 +198,7 @@ def load(
     others = multiprocessing.active_children()
     items = iter(
         DataLoader(
-            dataset,
+            Answers(dataset),
             batch_size=None,
             sampler=positions,
             num_workers=num_workers,
@@ -190,7 +211,10 @@ def load(
     )
     workers = [child for child in multiprocessing.active_children() if child not in others]
     try:
-        yield from items
+        for item in items:
+            if isinstance(item, Refusal):
+                raise item.error
+            yield item
     finally:
         if workers:  # torch asks them to end, waits, and then sends a signal that they ignore
             end = threading.Timer(GRACE_SEC, kill, [workers])

@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from lgdnet.checkpoint import Checkpoints
 from lgdnet.loader import batches as loader
 from lgdnet.loader.batches import load
+from lgdnet.video.reader import VideoError
 from lgdnet.watch import TrainingError
 
 from .toy import ToyNet, toy_batches, toy_model, toy_train, toy_transform
@@ -146,6 +147,59 @@ def test_out_of_host_memory_is_explained_too(tmp_path, error):
 
     with pytest.raises(TrainingError, match=r"out of memory on cpu with 8 clips"):
         toy_train(tmp_path, model=Greedy())
+
+
+OF_MANY_KINDS = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("unable to mmap 128 bytes from file </torch>: Cannot allocate memory (12)"),
+    MemoryError(),
+]
+
+
+@pytest.mark.parametrize("error", OF_MANY_KINDS)
+def test_out_of_memory_has_many_names_and_places(tmp_path, error):
+    def fail(*_):
+        raise error
+        yield
+
+    with pytest.raises(TrainingError, match=r"out of memory on cpu with 8 clips"):
+        toy_train(tmp_path, transform=lambda *_: next(fail()))
+    with pytest.raises(TrainingError, match=r"out of memory on cpu where batches are made.*--num-workers"):
+        toy_train(tmp_path, batches_from=fail)
+    with pytest.raises(TrainingError, match=r"out of memory on cpu in validation .*train.accumulate"):
+        toy_train(tmp_path, validate=lambda model: next(fail()))
+
+
+def test_another_error_is_not_taken_for_memory(tmp_path):
+    def fail(*_):
+        raise RuntimeError("shapes do not match")
+
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        toy_train(tmp_path, transform=fail)
+
+
+def out_of_memory():
+    raise MemoryError
+
+
+def unreadable():
+    raise VideoError("v3.mp4: cannot be opened. Probe it again.")
+
+
+def test_a_loader_worker_without_memory_is_explained(tmp_path):
+    clips = ClipsOfAWorker({2: out_of_memory})
+    with pytest.raises(TrainingError, match=r"where batches are made and copied \(Caught MemoryError"):
+        toy_train(tmp_path, batches_from=lambda step: load(clips, range(step, 99), num_workers=1))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_video_that_a_worker_cannot_read_is_one_line(tmp_path, num_workers):
+    clips = ClipsOfAWorker({2: unreadable})
+    with pytest.raises(VideoError) as raised:
+        toy_train(tmp_path, batches_from=lambda step: load(clips, range(step, 99), num_workers=num_workers))
+    assert str(raised.value) == "v3.mp4: cannot be opened. Probe it again."
 
 
 class ClipsOfAWorker(Dataset):
