@@ -49,9 +49,9 @@ def full_disk_explained(path: Path, kind: type[InputError] = InputError) -> Iter
         raise kind(f"{path}: not written, the disk is full. Free some space and start again.") from None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of processes that were killed while they wrote. Nobody may be writing there."""
-    for path in folder.glob("*.tmp"):
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Delete temporary files of processes that were killed while they wrote `name`. Nobody may be writing it."""
+    for path in folder.glob(f"{name}.*.tmp"):
         path.unlink(missing_ok=True)
 
 

@@ -33,9 +33,12 @@ class Interrupt:
         self.before = {number: signal.signal(number, self.handle) for number in SIGNALS}
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """A signal that nobody has obeyed is passed on to the block around this one."""
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if self.name and kind is None and callable(outer := self.before[signal.Signals[self.name]]):
+            outer(signal.Signals[self.name], None)
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.process:
@@ -60,3 +63,13 @@ class Interrupt:
             yield
         finally:
             self.immediate = False
+
+
+@contextlib.contextmanager
+def exit_on_signal() -> Iterator[None]:
+    """End with the code that is retried on a signal while the block lasts: for starting up and finishing.
+
+    Use it before slow imports: this module has none.
+    """
+    with Interrupt() as interrupt, interrupt.at_once():
+        yield

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -91,15 +92,13 @@ def settings(**changes) -> StreamSettings:
 
 def run(videos: Path, out: Path, stream: StreamSettings, **changes) -> dict[str, torch.Tensor]:
     folder = videos / "results" / "tiny" / "manifest"
-    train.run(
-        manifest=folder / "train.csv",
-        validation=folder / "validation.csv",
-        classes=folder / "classes.txt",
-        video_root=videos,
-        out=out,
-        settings=stream,
-        **changes,
-    )
+    arguments = {
+        "manifest": folder / "train.csv",
+        "validation": folder / "validation.csv",
+        "classes": folder / "classes.txt",
+        "video_root": videos,
+    }
+    train.run(out=out, settings=stream, **{**arguments, **changes})
     return read_model(out)[0]
 
 
@@ -188,6 +187,38 @@ def test_a_run_that_was_out_of_memory_goes_on_with_smaller_parts(videos, tmp_pat
     run(videos, out, settings(train=smaller))
     text = capfd.readouterr().err
     assert "resumed after step 3" in text and "made with train.accumulate 1, now 2; training goes on" in text
+
+
+@pytest.mark.parametrize("moment", ["resume", "write_stream"])
+def test_a_signal_outside_the_loop_exits_with_the_code_that_is_retried(videos, tmp_path, monkeypatch, moment):
+    module = train if moment == "write_stream" else trainer
+
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("still running")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, moment, interrupted)
+        with pytest.raises(SystemExit) as stopped:
+            run(videos, tmp_path / "model.safetensors", settings())
+    assert stopped.value.code == 75
+    run(videos, tmp_path / "model.safetensors", settings())
+
+
+def test_without_labelled_videos_nothing_is_validated(videos, tmp_path, capfd):
+    unlabelled = read_manifest(videos / "results" / "tiny" / "manifest" / "validation.csv").table.copy()
+    unlabelled["label"], unlabelled["class_index"] = "", -1
+    write_manifest(tmp_path / "unlabelled.csv", unlabelled)
+    run(videos, tmp_path / "model.safetensors", settings(), validation=tmp_path / "unlabelled.csv")
+    assert capfd.readouterr().err.count("unlabelled.csv: no video has a label; nothing is validated") == 1
+    assert {row["split"] for row in read_history(tmp_path / "history.csv")} == {"train"}
+
+
+def test_leftovers_of_a_killed_run_are_removed(videos, tmp_path):
+    for name in ("model.safetensors.999.tmp", "history.csv.999.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    run(videos, tmp_path / "model.safetensors", settings())
+    assert not list(tmp_path.glob("*.tmp"))
 
 
 GROWING = [{"clip_length": 4, "epochs": 1}, {"clip_length": 8, "epochs": 1}]
