@@ -270,14 +270,41 @@ def test_clips_grow_within_one_stream_and_a_stream_starts_from_another(videos, t
 
 def test_the_last_length_must_be_the_streams():
     with pytest.raises(InputError, match="train: lengths: the last one is 16, but clip_length is 4"):
-        settings(train={"lengths": [{"clip_length": 16, "epochs": 1}]})
+        settings(train={"lengths": [{"clip_length": 16, "epochs": 2}]})
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"average_decay": 1.0}, "average_decay: input should be less than 1"),
+        ({"momentum": 1.0}, "momentum: input should be less than 1"),
+        ({"dropout": 1.0}, "dropout: input should be less than 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing: input should be less than 1"),
+        ({"accumulate": 64}, "accumulate: a batch of 4 clips cannot be cut into 64 parts"),
+        ({"warmup_epochs": 50}, "warmup_epochs: 50 are more than all 2 epochs"),
+        ({"lengths": GROWING, "epochs": 77}, "they have 2 epochs together, but epochs is 77; leave it out"),
+        ({"lengths": GROWING, "batch_norm": "frozen"}, "batch_norm: with lengths each of them has its own"),
+        ({"drops": [0.1]}, r"drops: schedule cosine has none; use schedule: step, or drops: \[\]"),
+        ({"trackers": ["wandb", "wandb"]}, "trackers: one stands there twice"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_errors(train, message):
+    with pytest.raises(InputError, match=message):
+        settings(clip_length=8, train=train)
+
+
+def test_settings_that_agree_are_none():
+    settings(clip_length=8, train={"lengths": GROWING, "epochs": 2})
+    settings(train={"schedule": "step", "drops": [0.1]})
+    settings(train={"drops": [], "batch_size": 4000})
+    check(StreamSettings, {"train": {"epochs": 0.5}}, source="test")  # the warm-up of an epoch is a default
 
 
 def test_the_rate_is_scaled_with_the_batch_and_both_are_printed(videos, tmp_path, capfd):
     run(
         videos,
         tmp_path / "model.safetensors",
-        settings(train={"rate_batch_size": 16, "accumulate": 2, "epochs": 0.3}),
+        settings(train={"rate_batch_size": 16, "accumulate": 2, "epochs": 0.5}),
     )
     text = capfd.readouterr().err
     assert (
