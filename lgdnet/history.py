@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -186,13 +187,21 @@ class TensorBoard:
         self.writer.close()
 
 
+def known_run(path: Path, resume_step: int) -> str | None:
+    """What a service called this run before; None when training starts anew."""
+    return path.read_text(encoding="utf-8").strip() if resume_step and path.exists() else None
+
+
 class WeightsAndBiases:
-    """A run that a resumed process joins again, by its name."""
+    """A run that a resumed process joins again; training that starts anew is a new one."""
 
     def __init__(self, folder: Path, run: str, resume_step: int) -> None:
         import wandb
 
-        self.run = wandb.init(dir=str(folder), name=run, id=run.replace("/", "-"), resume="allow")
+        path = folder / "wandb_run.txt"
+        name = known_run(path, resume_step) or uuid.uuid4().hex[:12]
+        self.run = wandb.init(dir=str(folder), name=run, id=name, resume="allow")
+        write_text(path, f"{name}\n")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self.run.log(dict(values), step=step)
@@ -202,13 +211,15 @@ class WeightsAndBiases:
 
 
 class MLflow:
-    """A run of MLflow; where to is its own environment (MLFLOW_TRACKING_URI)."""
+    """A run of MLflow, joined again like one of W&B; where to is its own environment (MLFLOW_TRACKING_URI)."""
 
     def __init__(self, folder: Path, run: str, resume_step: int) -> None:
         import mlflow
 
         self.mlflow = mlflow
-        self.run = mlflow.start_run(run_name=run)
+        path = folder / "mlflow_run.txt"
+        self.run = mlflow.start_run(run_id=known_run(path, resume_step), run_name=run)
+        write_text(path, f"{self.run.info.run_id}\n")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self.mlflow.log_metrics(dict(values), step=step)

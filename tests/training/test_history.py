@@ -113,25 +113,43 @@ def test_a_tracker_that_is_not_installed_is_an_error_and_no_silence(tmp_path, mo
         open_trackers(("comet",), tmp_path, "toy", 0)
 
 
-def test_a_resumed_run_joins_its_run_of_weights_and_biases(tmp_path, monkeypatch):
-    """A stand-in with the two calls that we use: the real service needs an account."""
-    calls = []
+class ServiceRun:
+    """A stand-in for a run of W&B or MLflow, whose services need an account."""
 
-    class Run:
-        def log(self, values, step):
-            calls.append((values, step))
+    def __init__(self, calls, number):
+        self.calls = calls
+        self.info = types.SimpleNamespace(run_id=f"run{number}")
 
-        def finish(self):
-            calls.append("finish")
+    def log(self, values, step):
+        self.calls.append((values, step))
 
+    def finish(self):
+        self.calls.append("finish")
+
+
+def test_a_resumed_run_joins_its_run_of_weights_and_biases_and_a_new_one_does_not(tmp_path, monkeypatch):
+    calls, begun = [], []
     fake = types.ModuleType("wandb")
-    fake.init = lambda **arguments: calls.append(arguments) or Run()  # type: ignore[attr-defined]
+    fake.init = lambda **arguments: begun.append(arguments) or ServiceRun(calls, 0)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    (tracker,) = open_trackers(("wandb",), tmp_path, "sample/frame16", 10)
-    tracker.log(20, {"train/loss": 0.5})
-    tracker.close()
-    assert calls[0]["id"] == "sample-frame16" and calls[0]["resume"] == "allow"
-    assert calls[1:] == [({"train/loss": 0.5}, 20), "finish"]
+    for step in (0, 10, 0):
+        (tracker,) = open_trackers(("wandb",), tmp_path, "sample/frame16", step)
+        tracker.log(20, {"train/loss": 0.5})
+        tracker.close()
+    first, resumed, anew = (arguments["id"] for arguments in begun)
+    assert first == resumed != anew
+    assert begun[0]["name"] == "sample/frame16" and begun[0]["resume"] == "allow"
+    assert calls[:2] == [({"train/loss": 0.5}, 20), "finish"]
+
+
+def test_a_resumed_run_joins_its_run_of_mlflow(tmp_path, monkeypatch):
+    begun = []
+    fake = types.ModuleType("mlflow")
+    fake.start_run = lambda run_id, run_name: begun.append(run_id) or ServiceRun([], len(begun))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    for step in (0, 10, 0):
+        open_trackers(("mlflow",), tmp_path, "sample/frame16", step)
+    assert begun == [None, "run1", None]
 
 
 @pytest.mark.parametrize(
