@@ -179,14 +179,13 @@ def train(
                 batch = interrupt.unless_asked(lambda: watch.next(batches))  # a wait that may be long
             late = time.monotonic() - saved > save_every_sec
             wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
-            if wish:
-                save(run, watch, checkpoints)
-                saved = time.monotonic()
             if wish == STOP or batch is None:
+                save(run, watch, checkpoints)
                 say(
                     f"stopped by {interrupt.name or 'another process'} after step {run.step}, saved; start again to go on"
                 )
                 raise SystemExit(EXIT_RETRY)
+            watch.begin()
             rate = learning_rate(step)
             torch.manual_seed(step_seed(seed, step, ranks.rank))
             figures = update(run, forward, batch, rate, recipe)
@@ -194,11 +193,8 @@ def train(
             watch.done(step, batch.row, rate, figures)
             if run.step % log_every == 0 or run.step == num_steps:
                 watch.write_row(run.step, rate)
-            if (
-                run.step in due
-                or run.step == stop_at
-                or (save_every_steps and run.step % save_every_steps == 0)
-            ):
+            late = wish == SAVE or bool(save_every_steps and run.step % save_every_steps == 0)
+            if late or run.step in due or run.step == stop_at:
                 save(run, watch, checkpoints)
                 saved = time.monotonic()
             if run.step in due:

@@ -100,30 +100,31 @@ class Watch:
             "overflows_in_row": 0.0,
         }
         self.since = Times()  # the times at the last row
-        self.begin: torch.cuda.Event | None = None
+        self.on_device: torch.cuda.Event | None = None  # where the step begins
 
     def next(self, batches: Iterator[Batch]) -> Batch:
-        """The next batch; counts the waiting, and marks the begin of the step."""
-        start = time.monotonic()
+        """The next batch."""
+        self.asked = time.monotonic()
         try:
-            batch = next(batches)
+            return next(batches)
         except (ConnectionError, EOFError) as error:  # its end is noticed before the signal that tells of it
             raise RuntimeError(f"DataLoader worker went away ({error}).") from error
-        waited = time.monotonic() - start
-        self.times.data += waited
-        self.times.wall += waited
+
+    def begin(self) -> None:
+        """Mark the begin of a step; count the waiting before it, for this process's batch and for the others'."""
         self.started = time.monotonic()
-        self.begin = mark(self.device)
-        return batch
+        self.times.data += self.started - self.asked
+        self.times.wall += self.started - self.asked
+        self.on_device = mark(self.device)
 
     def done(self, step: int, rows: Tensor, rate: float, figures: Tensor) -> None:
         """Send a step's figures on their way, and look at those of the step before. Errors: TrainingError."""
         on_host = figures.to("cpu", non_blocking=True)
-        self.in_flight.append(Reading(step, rows, rate, on_host, self.begin, mark(self.device)))
+        self.in_flight.append(Reading(step, rows, rate, on_host, self.on_device, mark(self.device)))
         self.settle(leave=1 if self.device.type == "cuda" else 0)
         spent = time.monotonic() - self.started
         self.times.wall += spent
-        self.times.model += 0.0 if self.begin else spent
+        self.times.model += 0.0 if self.on_device else spent
         self.times.clips += len(rows) * self.ranks.world_size
 
     def settle(self, leave: int = 0) -> None:
