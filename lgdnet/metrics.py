@@ -27,6 +27,11 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray, present: np.ndarray | No
     return ranks if present is None else np.where(present, ranks, MISSING_RANK)
 
 
+def with_misses(ranks: np.ndarray, num_missing: int) -> np.ndarray:
+    """(N,) ranks and those of videos that have no row at all: (N + num_missing,)."""
+    return np.concatenate([ranks, np.full(num_missing, MISSING_RANK)])
+
+
 def top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     """The k best classes of each video, best first: (N, K) -> (N, min(k, K))."""
     K = scores.shape[1]
@@ -71,6 +76,26 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exp / exp.sum(axis=-1, keepdims=True)
 
 
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the last axis, float32. Differences between classes stay exact where probabilities would be 0."""
+    logits = np.asarray(logits, np.float32)
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    return logits
+
+
+def log_mean(log_scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Log of the weighted mean of probabilities, over the first axis: (S, N, K), (S, N) -> (N, K).
+
+    Weights sum to 1 over S. Where all are 0 the result is -inf.
+    """
+    with np.errstate(divide="ignore"):
+        terms = log_scores + np.log(weights, dtype=np.float32)[:, :, None]
+        top = np.nan_to_num(terms.max(axis=0), neginf=0.0)  # (N, K)
+        terms -= top
+        return np.log(np.exp(terms, out=terms).sum(axis=0)) + top
+
+
 def predictions(scores: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
     """Best class of each video, -1 where it is missing: (N, K) -> (N,)."""
     best = top_classes(scores, 1)[:, 0]
@@ -107,25 +132,17 @@ def bootstrap_interval(
     values: np.ndarray,
     generator: np.random.Generator,
     *,
-    groups: np.ndarray | None = None,
     num_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap of the means of (N, M) values over videos: (M,) low, (M,) high.
 
-    `groups` (N,) resamples whole groups (recordings, speakers), whose videos are not independent. Equal
-    rows are drawn together from one multinomial, which is the same distribution at the cost of a few distinct rows.
+    Equal rows are drawn together from one multinomial, which is the same distribution at the cost of a few
+    distinct rows.
     """
-    values = np.asarray(values, float)
-    size = np.ones(len(values))
-    if groups is not None:
-        _, group = np.unique(groups, return_inverse=True)
-        size = np.bincount(group).astype(float)
-        values = np.stack([np.bincount(group, column) for column in values.T], axis=1)
-    rows, count = np.unique(np.column_stack([values, size]), axis=0, return_counts=True)
+    rows, count = np.unique(np.asarray(values, float), axis=0, return_counts=True)
     drawn = generator.multinomial(count.sum(), count / count.sum(), size=num_resamples)  # (R, distinct)
-    totals = drawn @ rows
-    means = totals[:, :-1] / totals[:, -1:]
+    means = drawn @ rows / count.sum()
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail], axis=0)
     return Interval(low, high)
@@ -142,16 +159,14 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
-def paired_test(
-    hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator, *, groups: np.ndarray | None = None
-) -> PairedTest:
+def paired_test(hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator) -> PairedTest:
     """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos."""
     from scipy.stats import binomtest
 
     difference = hit_a.astype(int) - hit_b.astype(int)
     only_a, only_b = int((difference > 0).sum()), int((difference < 0).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    interval = bootstrap_interval(difference[:, None], generator, groups=groups)
+    interval = bootstrap_interval(difference[:, None], generator)
     low, high = float(interval.low[0]), float(interval.high[0])
     return PairedTest(float(difference.mean()), low, high, only_a, only_b, p_value)
 
