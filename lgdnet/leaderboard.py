@@ -11,6 +11,7 @@ import pandas as pd
 from lgdnet import metrics
 from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
+from lgdnet.softmax import softmax
 
 PROVENANCE_COLUMNS = ["row", "settings", "code"]
 SLIDE_COLUMNS = ["Input", "Backbone", "Clip", "Aggregation", "Top1", "Top5"]  # percent with one decimal
@@ -78,7 +79,7 @@ def measure(
     of_all = np.column_stack([metrics.with_misses(ranks, num_rejected) < k for k in (1, 5)])
     top1, top5 = of_all.mean(axis=0) if len(of_all) else (np.nan, np.nan)
     low, high = metrics.bootstrap_interval(of_all, np.random.default_rng(0))
-    probabilities = metrics.softmax(scores) if is_log else scores
+    probabilities = softmax(scores) if is_log else scores
     return Result(
         row=row,
         top1=float(top1),

@@ -11,7 +11,8 @@ import numpy as np
 
 from lgdnet.artefact import write_json
 from lgdnet.errors import InputError
-from lgdnet.metrics import log_softmax, top_classes
+from lgdnet.metrics import top_classes
+from lgdnet.softmax import log_softmax
 
 VERSION = "KINETICS VERSION 1.0"
 MAX_LABELS = 5

@@ -5,6 +5,7 @@ import pytest
 
 from lgdnet import metrics
 from lgdnet.leaderboard import Row, measure, printed, write_leaderboard, write_per_class
+from lgdnet.softmax import softmax
 
 N, K = 400, 8
 LABELS = np.random.default_rng(0).integers(0, K, N)
@@ -33,7 +34,7 @@ def test_figures_of_the_best_five_are_not_those_of_the_best(tmp_path):
 
 
 def test_logits_and_their_probabilities_are_calibrated_alike():
-    scores = metrics.softmax(LOGITS)
+    scores = softmax(LOGITS)
     of_scores = measure(Row("x", "X"), scores, LABELS, ALL)
     of_logits = measure(Row("x", "X"), LOGITS + 7, LABELS, ALL, is_log=True)
     expected = metrics.expected_calibration_error(scores, LABELS)

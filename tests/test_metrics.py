@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from lgdnet import metrics
+from lgdnet.softmax import log_mean, softmax
 
 CASES = settings(max_examples=900, deadline=None, derandomize=True)  # with FEWER: 2,100 cases
 FEWER = settings(CASES, max_examples=300)
@@ -122,11 +123,11 @@ def test_mcnemar_is_the_exact_binomial_of_the_disagreements():
 
 def test_the_log_of_a_mean_is_what_it_says_and_minus_infinity_where_nothing_counts():
     generator = np.random.default_rng(0)
-    scores = metrics.softmax(generator.normal(size=(3, 20, 5)))
+    scores = softmax(generator.normal(size=(3, 20, 5)))
     weights = generator.random((3, 20)) * (generator.random((3, 20)) < 0.5)
-    found = metrics.log_mean(np.log(scores), weights)
+    found = log_mean(np.log(scores), weights)
     expected = (weights[:, :, None] * scores).sum(axis=0)
     np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
     assert (np.isneginf(found) == (expected == 0)).all() and (expected == 0).any()
-    far = metrics.log_mean(np.array([[[-2000.0, 0]], [[-2001.0, 0]]]), np.full((2, 1), 0.5))
+    far = log_mean(np.array([[[-2000.0, 0]], [[-2001.0, 0]]]), np.full((2, 1), 0.5))
     np.testing.assert_allclose(far, [[-2000 + np.log((1 + np.exp(-1)) / 2), 0]], atol=1e-4)

@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from lgdnet import metrics
 from lgdnet.errors import InputError
 from lgdnet.fusion.search import METHODS, Candidates, best_temperature, shares
+from lgdnet.softmax import log_mean, log_softmax
 
 NUM_CANDIDATES = 32  # classes of a video that a search looks at; the true one is always among them
 VIDEOS_PER_BATCH = 4096
@@ -160,14 +160,12 @@ def predict(fitted: Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> 
         present[batch] = here.any(axis=0)
         share = shares(fitted.weights, here)
         if averaged(fitted.fusion) == "scores":
-            mean = metrics.log_mean(logs, share)
+            mean = log_mean(logs, share)
         else:
             # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
             scale = np.float32(fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0)
             mean = np.einsum("sn,snk->nk", scale * share, logs)
-        fused[batch] = (
-            metrics.log_softmax(np.where(present[batch][:, None], mean, 0)) * present[batch][:, None]
-        )
+        fused[batch] = log_softmax(np.where(present[batch][:, None], mean, 0)) * present[batch][:, None]
     return fused, present
 
 
@@ -209,7 +207,7 @@ def _member_values(
         stream = _member(member, streams, rows)
         scores = stream.scores
         if temperature != 1 or of == "logits" or stream.is_log:
-            log_scores = metrics.log_softmax(_log_scores(stream) / np.float32(temperature))
+            log_scores = log_softmax(_log_scores(stream) / np.float32(temperature))
             scores = log_scores if of == "logits" else np.exp(log_scores)
         values.append(scores * stream.present[:, None])
         present.append(stream.present)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lgdnet.metrics import log_mean, log_softmax
+from lgdnet.softmax import log_mean, log_softmax
 
 Pooled = Literal["scores", "logits"]
 

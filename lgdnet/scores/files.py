@@ -10,7 +10,6 @@ import h5py
 import numpy as np
 
 from lgdnet.artefact import atomic
-from lgdnet.metrics import softmax
 from lgdnet.scores.errors import (
     ScoresError,
     check_classes,
@@ -28,6 +27,7 @@ from lgdnet.scores.hdf5 import (
     write_attributes,
     write_text,
 )
+from lgdnet.softmax import softmax
 
 FORMAT = "lgdnet-scores-2"
 Kind = Literal["scores", "logits"]
