@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from random_weights import randomise
 from torch import nn
 
-from lgdnet.models import MODELS, ModelError, build_model, count_gflops, count_parameters
+from lgdnet.models import HEADS, MODELS, ModelError, build_model, count_gflops, count_parameters
 from lgdnet.models.measure import parameters_by_role
+from lgdnet.models.resnet import SqueezeExcite
 
 torch.set_num_threads(1)
 
@@ -73,6 +75,14 @@ def test_multiply_adds_are_those_of_the_specification(name, T, gflops):
     assert count_gflops(on_meta(name, 700), (1, 3, T, 224, 224)) == pytest.approx(gflops, abs=0.05)
 
 
+@pytest.mark.parametrize("head", HEADS)
+def test_multiply_adds_are_counted_whatever_the_head(head):
+    shape = (1, 3, 8, 32, 32)
+    body = count_gflops(on_meta("p3d-resnet18", 5, width=8), shape)
+    model = build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8, head=head)
+    assert body < count_gflops(model, shape) < body + 1e-3
+
+
 def test_lgd_adds_under_a_two_thousandth_of_the_multiply_adds():
     shape = (1, 3, 16, 224, 224)
     plain = count_gflops(on_meta("p3d-resnet50", 700), shape)
@@ -125,6 +135,33 @@ def test_every_model_of_the_table_turns_a_clip_into_logits(name):
         output = model(torch.zeros(2, 2, 4, 32, 32))
     assert output.logits.shape == (2, 5)
     assert (output.features_global is None) == (not MODELS[name].lgd)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if any(d in n for d in DEEP) else [], id=n)
+        for n in MODELS
+        if not MODELS[n].time
+    ],
+)
+def test_a_network_without_time_is_the_mean_over_single_frames(name):
+    model = randomise(build_model(name, in_channels=3, num_classes=5, width=16)).eval().double()
+    clip = torch.randn(2, 3, 3, 40, 40, dtype=torch.float64)
+    with torch.no_grad():
+        frames = torch.stack([model(clip[:, :, t]).features_local for t in range(3)]).mean(0)
+        torch.testing.assert_close(model(clip).features_local, frames)
+
+
+def test_a_network_with_time_gates_its_channels_by_the_whole_clip():
+    se = randomise(SqueezeExcite(32, per_frame=False))
+    x = torch.randn(2, 32, 4, 5, 6)
+    with torch.no_grad():
+        inner = torch.relu(x.mean((2, 3, 4)) @ se.fc1.weight.T + se.fc1.bias)
+        gate = torch.sigmoid(inner @ se.fc2.weight.T + se.fc2.bias)
+        torch.testing.assert_close(se(x), x * gate[:, :, None, None, None])
+    model = build_model("p3d-se-resnet50", in_channels=3, num_classes=5, width=4)
+    assert {m.per_frame for m in model.modules() if isinstance(m, SqueezeExcite)} == {False}
 
 
 def test_a_clip_of_the_wrong_shape_says_what_was_expected_and_what_came():

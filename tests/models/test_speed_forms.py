@@ -6,7 +6,7 @@ from random_weights import randomise
 from torch import nn
 
 from lgdnet.models import ModelError, build_model, fused, training_loss
-from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv
+from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv, average
 
 torch.set_num_threads(1)
 
@@ -57,6 +57,13 @@ def same_as_conv3d(conv: nn.Conv3d, memory_format: torch.memory_format) -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_average_of_128_frames_fits_into_half_precision(dtype):
+    x = torch.rand(1, 4, 32, 112, 112, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert average(x).dtype == dtype
+    torch.testing.assert_close(average(x).double(), x.double().mean((2, 3, 4)), rtol=4e-3, atol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
