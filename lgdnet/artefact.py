@@ -16,6 +16,8 @@ from typing import Any
 
 from lgdnet import __version__
 
+METADATA_KEY = "lgdnet"  # of the one entry of text in a safetensors file: JSON
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:

@@ -24,11 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lgdnet.artefact import atomic, code_version
+from lgdnet.artefact import METADATA_KEY, atomic, code_version
 from lgdnet.errors import InputError
 from lgdnet.log import warn
 
-METADATA_KEY = "lgdnet"
 MODEL_FORMAT = "lgdnet-model-1"
 TRAINING_FORMAT = "lgdnet-training-1"
 NUM_KEPT = 2

@@ -17,8 +17,8 @@ from torch import nn
 
 from lgdnet.models.fuse import fused
 from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
-from lgdnet.models.inflate import Report, WeightsError, load_weights
-from lgdnet.models.lgd import Backbone, LGDBlock, ModelError, Order, TwoPathNetwork
+from lgdnet.models.inflate import Report, WeightsError, form_of, load_weights
+from lgdnet.models.lgd import FORM_KEY, Backbone, LGDBlock, ModelError, Order, TwoPathNetwork
 from lgdnet.models.measure import count_gflops, count_parameters
 from lgdnet.models.resnet import RESNETS, resnet
 from lgdnet.models.xception import xception
@@ -74,8 +74,13 @@ def build_model(
         classifier = HEADS[head](C, C, num_classes, dropout)
     else:
         classifier = (LocalHead if head == "sum" else HEADS[head])(backbone.C_out, None, num_classes, dropout)
+    form = {"backbone": variant.backbone}
+    if variant.time:
+        form["units"] = shortest_cycle(units)
+    if variant.lgd:
+        form["order"] = order
     model = TwoPathNetwork(
-        backbone, classifier, order=order if variant.lgd else None, checkpointing=checkpointing
+        backbone, classifier, order=order if variant.lgd else None, checkpointing=checkpointing, form=form
     )
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
@@ -116,6 +121,11 @@ def check_choices(name: str, *, order: str, head: str, units: str) -> None:
         )
 
 
+def shortest_cycle(units: str) -> str:
+    """ "ABAB" -> "AB": the same network."""
+    return next(units[:i] for i in range(1, len(units) + 1) if units[:i] * (len(units) // i) == units)
+
+
 def nearest(name: str) -> str:
     """The model whose name is most like `name`."""
     from difflib import get_close_matches
@@ -125,6 +135,7 @@ def nearest(name: str) -> str:
 
 __all__ = [
     "BACKBONES",
+    "FORM_KEY",
     "HEADS",
     "MODELS",
     "ModelError",
@@ -135,6 +146,7 @@ __all__ = [
     "build_model",
     "count_gflops",
     "count_parameters",
+    "form_of",
     "fused",
     "load_weights",
     "training_loss",

@@ -4,7 +4,7 @@ Qiu et al., "Learning Spatio-Temporal Representation with Local and Global Diffu
 (arXiv 1906.05571). N clips, C channels, T frames, H x W pixels, K classes; D the width of the global path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -108,6 +108,9 @@ class Backbone:
         return self.stages[-1][-1][2]
 
 
+FORM_KEY = "form"
+
+
 class Stage(nn.ModuleList):
     """Blocks of one resolution."""
 
@@ -116,16 +119,25 @@ class TwoPathNetwork(nn.Module):
     """Local features x (N, C, T, H, W) and global ones g (N, D), updated side by side in every block.
 
     Without LGD (`order=None`) it is the backbone alone. `checkpointing` recomputes each block in the backward
-    pass instead of keeping its inner activations.
+    pass instead of keeping its inner activations. `form` is what the shapes of the weights do not say of the
+    function, by name; it goes with the state dict (not among its tensors), so that `load_weights` can compare.
     """
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, *, order: Order | None, checkpointing: bool = False
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        *,
+        order: Order | None,
+        checkpointing: bool = False,
+        form: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         if order is not None and order not in get_args(Order):
             raise ModelError(f"no order {order!r}; there are {', '.join(get_args(Order))}")
         self.order = order
+        self.form = dict(form or {})
+        self.register_state_dict_post_hook(note_form)
         self.activate = backbone.activate
         self.checkpointing = checkpointing
         self.stem = backbone.stem
@@ -178,6 +190,13 @@ class TwoPathNetwork(nn.Module):
         if clip.shape[2] % t:
             raise ModelError(f"expected T to be a multiple of the early stride {t}; {came}")
         return clip
+
+
+def note_form(
+    model: "TwoPathNetwork", state: Mapping[str, Tensor], prefix: str, about: dict[str, object]
+) -> None:
+    """Write the form of a network where torch keeps the versions of its modules: `state_dict()._metadata`."""
+    about[FORM_KEY] = dict(model.form)
 
 
 def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) -> nn.Module:
