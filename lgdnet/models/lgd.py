@@ -35,14 +35,15 @@ class LowRank(nn.Sequential):
 class PlainBlock(nn.Module):
     """x' = ReLU(F(x)): a block of the backbone alone. The global path is absent (`g` passes through)."""
 
-    def __init__(self, F: nn.Module, *, activate: bool) -> None:
+    def __init__(self, F: nn.Module, *, activate: bool, fresh: bool = False) -> None:
         super().__init__()
         self.F = F
         self.activate = activate
+        self.fresh = fresh
 
     def forward(self, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = self.F(x)
-        return (relu(x, inplace=True) if self.activate else x), g
+        return (relu(x, inplace=self.fresh) if self.activate else x), g
 
 
 class LGDBlock(nn.Module):
@@ -54,13 +55,17 @@ class LGDBlock(nn.Module):
 
     W_xg starts at zero, so at first the local path is exactly the backbone without LGD. A backbone whose
     blocks end before a ReLU (`activate=False`: Xception) gets US(W_xg g) added there, and P sees ReLU(x).
+    `fresh`: F's result is no one else's, so that the sum is written over it.
     """
 
-    def __init__(self, F: nn.Module, C: int, C_out: int, *, order: Order, activate: bool) -> None:
+    def __init__(
+        self, F: nn.Module, C: int, C_out: int, *, order: Order, activate: bool, fresh: bool = False
+    ) -> None:
         super().__init__()
         self.F = F
         self.order = order
         self.activate = activate
+        self.fresh = fresh
         paper = order == "paper"
         self.W_xg = LowRank(C if paper else C_out, C_out)
         self.W_gx = LowRank(C_out if paper else C, C_out)
@@ -77,8 +82,9 @@ class LGDBlock(nn.Module):
 
     def local(self, x: Tensor, g: Tensor) -> Tensor:
         """Global to local: ReLU(F(x) + US(W_xg g)). (N, C, T, H, W) -> (N, C_out, T, H', W')"""
-        x = self.F(x).add_(broadcast(self.W_xg(g)))
-        return relu(x, inplace=True) if self.activate else x
+        x, from_global = self.F(x), broadcast(self.W_xg(g))
+        x = x.add_(from_global) if self.fresh else x + from_global
+        return relu(x, inplace=True) if self.activate else x  # the sum is this block's own
 
     def diffuse(self, x: Tensor, g: Tensor) -> Tensor:
         """Local to global: ReLU(W_gx P(x) + W_gg g). (N, D) -> (N, C_out)"""
@@ -86,12 +92,16 @@ class LGDBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first layers of a backbone. (N, in_channels, T, H, W) -> (N, C, T / early_stride, H', W')"""
+    """The first layers of a backbone. (N, in_channels, T, H, W) -> (N, C, T / early_stride, H', W')
 
-    def __init__(self, in_channels: int, early_stride: int) -> None:
+    Frames must have `min_pixels` on either side.
+    """
+
+    def __init__(self, in_channels: int, early_stride: int, min_pixels: int = 1) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.early_stride = early_stride
+        self.min_pixels = min_pixels
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,7 @@ class Backbone:
     stem: Stem
     stages: Sequence[Sequence[tuple[nn.Module, int, int]]]  # F, C, C_out
     activate: bool = True  # False: blocks end before a ReLU
+    fresh: bool = False  # True: no F returns its input, or what its own backward pass needs; saves a copy
 
     @property
     def C_out(self) -> int:
@@ -142,8 +153,7 @@ class TwoPathNetwork(nn.Module):
         self.checkpointing = checkpointing
         self.stem = backbone.stem
         self.stages = nn.ModuleList(
-            Stage(wrap(F, C, C_out, order, backbone.activate) for F, C, C_out in stage)
-            for stage in backbone.stages
+            Stage(wrap(F, C, C_out, order, backbone) for F, C, C_out in stage) for stage in backbone.stages
         )
         self.head = head
 
@@ -179,17 +189,29 @@ class TwoPathNetwork(nn.Module):
 
     def checked(self, clip: Tensor) -> Tensor:
         """The clip with five axes, or a ModelError that says what was expected and what came."""
-        C, t = self.stem.in_channels, self.stem.early_stride
-        came = f"(N, C, T, H, W) = {tuple(clip.shape)} came"
+        C, t, smallest = self.stem.in_channels, self.stem.early_stride, self.stem.min_pixels
+        came = f"(N, C, {'H, W' if clip.dim() == 4 else 'T, H, W'}) = {tuple(clip.shape)} came"
         if clip.dim() == 4 and t == 1:
             clip = clip.unsqueeze(2)  # an image or a log-mel segment is a clip of one frame
         if clip.dim() != 5:
-            raise ModelError(f"expected a clip of five axes, (N, C, T, H, W); {tuple(clip.shape)} came")
+            expected = "five axes, (N, C, T, H, W)" + (", or four, (N, C, H, W)" if t == 1 else "")
+            raise ModelError(f"expected a clip of {expected}; {tuple(clip.shape)} came")
         if clip.shape[1] != C:
             raise ModelError(f"expected a clip with C = {C} channels; {came}")
-        if clip.shape[2] % t:
+        if clip.shape[2] == 0 or clip.shape[2] % t:
             raise ModelError(f"expected T to be a multiple of the early stride {t}; {came}")
+        if min(clip.shape[3:]) < smallest:
+            raise ModelError(f"expected frames of at least {smallest} x {smallest} pixels; {came}")
+        self.check_dtype(clip)
         return clip
+
+    def check_dtype(self, clip: Tensor) -> None:
+        """ModelError for a clip that is not normalised, or of another precision than the weights."""
+        if not clip.is_floating_point():
+            raise ModelError(f"expected a normalised clip, of floating point; {clip.dtype} came")
+        weights = next(self.stem.parameters(), clip).dtype
+        if clip.dtype != weights and (clip.is_meta or not torch.is_autocast_enabled(clip.device.type)):
+            raise ModelError(f"expected a clip of {weights} as the weights are; {clip.dtype} came")
 
 
 def note_form(
@@ -199,11 +221,11 @@ def note_form(
     about[FORM_KEY] = dict(model.form)
 
 
-def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) -> nn.Module:
+def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, backbone: Backbone) -> nn.Module:
     """The backbone's F as a block of two paths, or of one."""
     if order is None:
-        return PlainBlock(F, activate=activate)
-    return LGDBlock(F, C, C_out, order=order, activate=activate)
+        return PlainBlock(F, activate=backbone.activate, fresh=backbone.fresh)
+    return LGDBlock(F, C, C_out, order=order, activate=backbone.activate, fresh=backbone.fresh)
 
 
 def recomputed(block: nn.Module, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:

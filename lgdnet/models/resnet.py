@@ -61,7 +61,7 @@ class PlainStem(Stem):
     """
 
     def __init__(self, in_channels: int, C: int, *, t: int, size: Size) -> None:
-        super().__init__(in_channels, early_stride=t)
+        super().__init__(in_channels, early_stride=t, min_pixels=3 if size.ceil_pool else 1)
         self.ceil_pool = size.ceil_pool
         self.conv1 = SpatialConv(in_channels, C, 7, t=t, stride=2)
         self.bn1 = BatchNorm(C, eps=size.eps)
@@ -190,4 +190,4 @@ def resnet(
             stage.append((F, C, planes * block.expansion))
             C = planes * block.expansion
         stages.append(stage)
-    return Backbone(stem, stages)
+    return Backbone(stem, stages, fresh=True)

@@ -77,6 +77,13 @@ def test_fusing_batch_norm_changes_nothing_but_the_rounding(name):
         assert relative(without_norm(clip).logits, model(clip).logits) < 1e-12
 
 
+def test_fusing_twice_is_fusing_once():
+    model = randomise(build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8)).eval()
+    clip = torch.randn(2, 3, 8, 32, 32)
+    once = fused(model)
+    assert torch.equal(fused(once)(clip).logits, once(clip).logits)
+
+
 def test_a_model_in_training_is_not_fused():
     with pytest.raises(
         ModelError, match=r"only a model in evaluation mode can be fused; call \.eval\(\) first"
