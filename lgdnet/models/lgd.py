@@ -180,7 +180,10 @@ class TwoPathNetwork(nn.Module):
         return (x if self.activate else relu(x)), g
 
     def trace(self, clip: Tensor) -> dict[str, Tensor]:
-        """Every stage's results by name, in order: "stem.x", "stem.g", "stage1.x", ..., "logits", ..."""
+        """Every stage's results by name, in order: "stem.x", "stem.g", "stage1.x", ..., "logits", ...
+
+        The x of a backbone whose blocks end before a ReLU (Xception) is the sum before it.
+        """
         results: dict[str, Tensor] = {}
         x, g = self.paths(clip, keep=results)
         output: Output = self.head(x, g)

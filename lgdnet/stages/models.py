@@ -1,4 +1,4 @@
-"""The table of every model: what it learns, what it computes, and how fast it is here."""
+"""The table of every model: what it holds, what it computes, and how fast it is here."""
 
 import re
 import time
