@@ -4,9 +4,11 @@ The stage that fits and the stage that applies build it here, so that they canno
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,12 +18,16 @@ from lgdnet.artefact import file_digest
 from lgdnet.checkpoint import CheckpointError, read_model, write_model
 from lgdnet.loader.features import FeatureSource
 from lgdnet.models.aggregators import AGGREGATORS
+from lgdnet.scores import Features
 from lgdnet.settings import AggregationSettings, JointSettings, changed, parse
 
 
 @dataclass(frozen=True)
 class Learned:
-    """A trained aggregation network. `sources` are the digests of the streams' checkpoints, in order."""
+    """A trained aggregation network.
+
+    `sources` are the digests of the streams' checkpoints, in order, and `dumps` how each was dumped.
+    """
 
     network: nn.Module
     method: str
@@ -29,6 +35,8 @@ class Learned:
     classes: list[str]
     widths: list[int]
     sources: list[str]
+    num_clips: int
+    dumps: list[dict[str, Any]]
     digest: str  # sha256 of the file
     num_parameters: int
 
@@ -50,20 +58,30 @@ def write_learned(
     network: nn.Module,
     method: str,
     settings: AggregationSettings,
-    *,
-    classes: Sequence[str],
-    widths: Sequence[int],
-    sources: Sequence[str],
+    source: FeatureSource,
 ) -> None:
-    """Weights with all that makes a network of them again."""
+    """Weights with all that makes a network of them again, and what features it was trained on."""
+    first = [dumps[0] for dumps in source.streams]
     about = {
         "method": method,
         "settings": changed(settings),
-        "classes": json.dumps(list(classes)),
-        "widths": json.dumps(list(widths)),
-        "sources": json.dumps(list(sources)),
+        "classes": json.dumps(first[0].classes),
+        "widths": json.dumps(source.widths),
+        "sources": json.dumps([features.checkpoint_digest for features in first]),
+        "num_clips": json.dumps(source.num_clips),
+        "dumps": json.dumps([how_dumped(features) for features in first], sort_keys=True),
     }
     write_model(path, network.state_dict(), about)
+
+
+def how_dumped(features: Features) -> dict[str, Any]:
+    """Settings of a dump that a trained network depends on: not the crops, which it sees one at a time."""
+    dump = {
+        key: value
+        for key, value in features.settings.get("dump", {}).items()
+        if key not in ("num_crops", "training_dumps", "dtype")
+    }
+    return {**{key: value for key, value in features.settings.items() if key != "draw"}, "dump": dump}
 
 
 def read_learned(path: Path) -> Learned:
@@ -73,33 +91,46 @@ def read_learned(path: Path) -> Learned:
         method = about["method"]
         kind = JointSettings if AGGREGATORS[method].many_streams else AggregationSettings
         settings = parse(kind, about["settings"])
-        classes, widths, sources = (json.loads(about[key]) for key in ("classes", "widths", "sources"))
+        keys = ("classes", "widths", "sources", "num_clips", "dumps")
+        classes, widths, sources, num_clips, dumps = (json.loads(about[key]) for key in keys)
     except KeyError as missing:
-        raise CheckpointError(f"{path}: no {missing} in it; not the model file of an aggregation") from None
+        raise CheckpointError(
+            f"{path}: no {missing} in it; not the model file of an aggregation, or an old one. Fit it again."
+        ) from None
     network = network_of(method, settings, widths, len(classes))
     network.load_state_dict(weights)
     num_parameters = sum(weight.numel() for weight in network.parameters())
     return Learned(
-        network.eval(), method, settings, classes, widths, sources, file_digest(path), num_parameters
+        network=network.eval(),
+        method=method,
+        settings=settings,
+        classes=classes,
+        widths=widths,
+        sources=sources,
+        num_clips=num_clips,
+        dumps=dumps,
+        digest=file_digest(path),
+        num_parameters=num_parameters,
     )
 
 
 @torch.inference_mode()
 def predict(
-    network: nn.Module, source: FeatureSource, *, batch_size: int, device: torch.device | str = "cpu"
+    network: nn.Module,
+    source: FeatureSource,
+    num_classes: int,
+    *,
+    batch_size: int,
+    device: torch.device | str = "cpu",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of every video that the source has, the mean over its crops: (n,) manifest rows, (n, K)."""
-    scores: np.ndarray | None = (
-        None  # filled in place: small results kept between large batches fragment memory
-    )
+    """Log-scores of every video that the source has, of the mean over its crops: (n,) manifest rows, (n, K)."""
+    # Filled in place: small results kept between large batches fragment memory.
+    scores = np.zeros((len(source), num_classes), np.float32)
     done = 0
     for _, features in source.batches(batch_size):
         n, crops = features.shape[:2]
         clips = torch.from_numpy(features).flatten(0, 1).to(device)  # (n crops, T, D + S)
-        of_crops = network(clips).softmax(dim=1).unflatten(0, (n, crops))  # (n, crops, K)
-        if scores is None:
-            scores = np.zeros((len(source), of_crops.shape[2]), np.float32)
-        scores[done : done + n] = of_crops.mean(dim=1).float().cpu().numpy()
+        of_crops = network(clips).log_softmax(dim=1).unflatten(0, (n, crops))  # (n, crops, K)
+        scores[done : done + n] = (of_crops.logsumexp(dim=1) - math.log(crops)).float().cpu().numpy()
         done += n
-    assert scores is not None, "a source without videos"
     return source.usable, scores

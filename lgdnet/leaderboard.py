@@ -11,6 +11,7 @@ import pandas as pd
 from lgdnet import metrics
 from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
+from lgdnet.softmax import softmax
 
 PROVENANCE_COLUMNS = ["row", "settings", "code"]
 SLIDE_COLUMNS = ["Input", "Backbone", "Clip", "Aggregation", "Top1", "Top5"]  # percent with one decimal
@@ -75,10 +76,10 @@ def measure(
     K = scores.shape[1]
     ranks = metrics.label_ranks(scores, labels, present)
     hits = np.column_stack([ranks < 1, ranks < 5])  # (N, 2)
-    of_all = np.concatenate([hits, np.zeros((num_rejected, 2), bool)])
+    of_all = np.column_stack([metrics.with_misses(ranks, num_rejected) < k for k in (1, 5)])
     top1, top5 = of_all.mean(axis=0) if len(of_all) else (np.nan, np.nan)
     low, high = metrics.bootstrap_interval(of_all, np.random.default_rng(0))
-    probabilities = metrics.softmax(scores) if is_log else scores
+    probabilities = softmax(scores) if is_log else scores
     return Result(
         row=row,
         top1=float(top1),
@@ -124,11 +125,13 @@ def printed(path: Path, *, markdown: bool = False) -> str:
         lines = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such leaderboard. `snakemake leaderboard` makes it.") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not a leaderboard ({error}). `snakemake leaderboard` makes one.") from None
     shown = lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]]
     if not markdown:
         return shown.to_string(index=False)
     cells = [list(shown.columns), ["---"] * len(shown.columns), *shown.to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(row)} |" for row in cells)
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells)
 
 
 def _line(result: Result) -> dict[str, str]:

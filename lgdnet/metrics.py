@@ -27,6 +27,11 @@ def label_ranks(scores: np.ndarray, labels: np.ndarray, present: np.ndarray | No
     return ranks if present is None else np.where(present, ranks, MISSING_RANK)
 
 
+def with_misses(ranks: np.ndarray, num_missing: int) -> np.ndarray:
+    """(N,) ranks and those of videos that have no row at all: (N + num_missing,)."""
+    return np.concatenate([ranks, np.full(num_missing, MISSING_RANK)])
+
+
 def top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     """The k best classes of each video, best first: (N, K) -> (N, min(k, K))."""
     K = scores.shape[1]
@@ -62,13 +67,6 @@ def mean_class_accuracy(scores: np.ndarray, labels: np.ndarray, present: np.ndar
     """Top-1 accuracy averaged over the classes that occur: every class counts the same."""
     accuracy = per_class_accuracy(hits(scores, labels, 1, present), labels, scores.shape[1])
     return float(np.nanmean(accuracy)) if len(labels) else float("nan")
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis, float32, without overflow."""
-    logits = np.asarray(logits, np.float32)
-    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exp / exp.sum(axis=-1, keepdims=True)
 
 
 def predictions(scores: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
@@ -107,25 +105,17 @@ def bootstrap_interval(
     values: np.ndarray,
     generator: np.random.Generator,
     *,
-    groups: np.ndarray | None = None,
     num_resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap of the means of (N, M) values over videos: (M,) low, (M,) high.
 
-    `groups` (N,) resamples whole groups (recordings, speakers), whose videos are not independent. Equal
-    rows are drawn together from one multinomial, which is the same distribution at the cost of a few distinct rows.
+    Equal rows are drawn together from one multinomial, which is the same distribution at the cost of a few
+    distinct rows.
     """
-    values = np.asarray(values, float)
-    size = np.ones(len(values))
-    if groups is not None:
-        _, group = np.unique(groups, return_inverse=True)
-        size = np.bincount(group).astype(float)
-        values = np.stack([np.bincount(group, column) for column in values.T], axis=1)
-    rows, count = np.unique(np.column_stack([values, size]), axis=0, return_counts=True)
+    rows, count = np.unique(np.asarray(values, float), axis=0, return_counts=True)
     drawn = generator.multinomial(count.sum(), count / count.sum(), size=num_resamples)  # (R, distinct)
-    totals = drawn @ rows
-    means = totals[:, :-1] / totals[:, -1:]
+    means = drawn @ rows / count.sum()
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(means, [tail, 100 - tail], axis=0)
     return Interval(low, high)
@@ -142,16 +132,14 @@ class PairedTest(NamedTuple):
     p_value: float
 
 
-def paired_test(
-    hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator, *, groups: np.ndarray | None = None
-) -> PairedTest:
+def paired_test(hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator) -> PairedTest:
     """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos."""
     from scipy.stats import binomtest
 
     difference = hit_a.astype(int) - hit_b.astype(int)
     only_a, only_b = int((difference > 0).sum()), int((difference < 0).sum())
     p_value = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    interval = bootstrap_interval(difference[:, None], generator, groups=groups)
+    interval = bootstrap_interval(difference[:, None], generator)
     low, high = float(interval.low[0]), float(interval.high[0])
     return PairedTest(float(difference.mean()), low, high, only_a, only_b, p_value)
 

@@ -1,6 +1,7 @@
 """submission.json of the Kinetics challenge: write, check, and judge as the official script does."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from lgdnet.artefact import write_json
 from lgdnet.errors import InputError
 from lgdnet.metrics import top_classes
+from lgdnet.softmax import log_softmax
 
 VERSION = "KINETICS VERSION 1.0"
 MAX_LABELS = 5
@@ -32,16 +34,18 @@ def make_submission(
     scores: np.ndarray,
     classes: Sequence[str],
     *,
+    is_log: bool = False,
     external_data: str = "",
 ) -> dict[str, Any]:
-    """The five best classes of each video, best first, from (N, K) scores.
+    """The five best classes of each video, best first, from (N, K) scores, or logits of any offset with `is_log`.
 
-    The official script sorts by score and leaves ties to chance, so equal scores are set apart by one unit in
+    Logits are written as probabilities, in the order that they had as logits. The official script sorts by score and leaves ties to chance, so equal scores are set apart by one unit in
     the last place: its order is then ours.
     """
     best = top_classes(scores, MAX_LABELS)
+    rows = np.exp(log_softmax(scores).astype(float)) if is_log else scores
     results = {}
-    for video_id, row, order in zip(np.asarray(video_ids).tolist(), scores, best, strict=True):
+    for video_id, row, order in zip(np.asarray(video_ids).tolist(), rows, best, strict=True):
         values = [float(row[k]) for k in order]
         for i in range(1, len(values)):
             values[i] = min(values[i], float(np.nextafter(values[i - 1], -np.inf)))
@@ -49,6 +53,7 @@ def make_submission(
         results[submission_id(video_id)] = [
             {"label": label, "score": value} for label, value in zip(labels, values, strict=True)
         ]
+    assert len(results) == len(scores), "two ids that are one without zeros in front"
     return {
         "version": VERSION,
         "results": results,
@@ -62,11 +67,23 @@ def write_submission(path: Path, submission: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """What a JSON file holds. A key that occurs twice is an error: a reader would keep either."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise SubmissionError(f"{path}: the key {twice!r} occurs twice in one object; keep one of them.")
+        return found
+
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=once)
     except FileNotFoundError:
         raise SubmissionError(f"{path}: no such file.") from None
-    except ValueError as error:
+    except SubmissionError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise SubmissionError(f"{path}: not JSON ({error}).") from None
 
 
@@ -110,15 +127,24 @@ def _answer_fault(answers: Any, classes: set[str]) -> str:
     if not isinstance(answers, list) or not 1 <= len(answers) <= MAX_LABELS:
         return f"needs 1 to {MAX_LABELS} labels"
     labels = [answer.get("label") if isinstance(answer, dict) else None for answer in answers]
-    unknown = [label for label in labels if label not in classes]
+    unknown = [label for label in labels if not isinstance(label, str) or label not in classes]
     if unknown:
         return f"has the unknown label {unknown[0]!r}"
     if len(set(labels)) < len(labels):
         return "has a label twice"
-    scores = [answer.get("score") for answer in answers]
-    if not all(isinstance(s, int | float) and not isinstance(s, bool) and np.isfinite(s) for s in scores):
+    if not all(_is_number(answer.get("score")) for answer in answers):
         return "has a score that is no finite number"
     return ""
+
+
+def _is_number(score: Any) -> bool:
+    """A finite one that fits a float; JSON may hold NaN and integers of any length."""
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        return False
+    try:
+        return math.isfinite(score)
+    except OverflowError:
+        return False
 
 
 class Judgement(NamedTuple):
@@ -134,7 +160,7 @@ class Judgement(NamedTuple):
 def evaluate(path: Path, truth: Mapping[str, Sequence[str]]) -> Judgement:
     """hit@1, hit@5 and average error of a submission, ours or another's, as the official script computes them.
 
-    `truth` maps each id to its labels; a hit is any of them among the k labels of highest score.
+    `truth` maps each id to its labels, at least one; a hit is any of them among the k labels of highest score.
     """
     submission = read_json(path)
     results = submission.get("results") if isinstance(submission, dict) else None
@@ -142,27 +168,37 @@ def evaluate(path: Path, truth: Mapping[str, Sequence[str]]) -> Judgement:
         raise SubmissionError(f"{path}: no results; is this a submission?")
     if not truth:
         raise SubmissionError(f"{path}: the ground truth has no videos of this split.")
+    num_missing = sum(video_id not in results for video_id in truth)
+    if num_missing == len(truth):
+        raise SubmissionError(
+            f"{path}: none of its {len(results)} videos is among the {len(truth)} of the ground truth, whose first is "
+            f"{next(iter(truth))!r}. Is it of another split?"
+        )
     hits = np.zeros((len(truth), 2))
     for i, (video_id, labels) in enumerate(truth.items()):
-        answers = results.get(video_id, [])
-        try:
-            order = np.argsort([float(answer["score"]) for answer in answers], kind="stable")[::-1]
-            ranked = [answers[j]["label"] for j in order]
-        except (KeyError, TypeError, ValueError):
-            raise SubmissionError(
-                f"{path}: video {video_id!r} has an answer without label and score."
-            ) from None
+        ranked = _ranked(path, video_id, results.get(video_id, []))
         hits[i] = [bool(set(labels) & set(ranked[:k])) for k in (1, 5)]
     top1, top5 = hits.mean(axis=0)
-    num_missing = sum(video_id not in results for video_id in truth)
     return Judgement(float(top1), float(top5), float(1 - (top1 + top5) / 2), len(truth), num_missing)
+
+
+def _ranked(path: Path, video_id: str, answers: Any) -> list[str]:
+    """Labels of one video, best first. Numbers may be written as text; the official script takes those too."""
+    try:
+        scores = np.array([float(answer["score"]) for answer in answers])
+        labels = [str(answer["label"]) for answer in answers]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise SubmissionError(f"{path}: video {video_id!r} has an answer without label and score.") from None
+    if not np.isfinite(scores).all():
+        raise SubmissionError(f"{path}: video {video_id!r} has a score that is no finite number.")
+    return [labels[j] for j in np.argsort(scores, kind="stable")[::-1]]
 
 
 def read_truth(path: Path, *, subset: str = "validation") -> dict[str, list[str]]:
     """Official ground truth JSON: `database[id] = {"subset": ..., "annotations": [{"label": ...}]}`."""
     data = read_json(path)
     try:
-        return {
+        truth = {
             video_id: [annotation["label"] for annotation in entry["annotations"]]
             for video_id, entry in data["database"].items()
             if entry["subset"] == subset
@@ -171,3 +207,15 @@ def read_truth(path: Path, *, subset: str = "validation") -> dict[str, list[str]
         raise SubmissionError(
             f"{path}: not a ground truth; database[id] needs subset and annotations."
         ) from None
+    check_labelled(path, truth)
+    return truth
+
+
+def check_labelled(path: Path, truth: Mapping[str, Sequence[str]]) -> None:
+    """Every video of a ground truth has a label: one without would count as wrong whatever the answer."""
+    unlabelled = [video_id for video_id, labels in truth.items() if not any(labels)]
+    if unlabelled:
+        raise SubmissionError(
+            f"{path}: {len(unlabelled)} of {len(truth)} videos have no label, first {unlabelled[0]!r}, so nothing can "
+            f"be judged by it. Use a labelled split."
+        )

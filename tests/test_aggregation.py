@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from lgdnet import metrics
+from lgdnet.aggregation import predict
 from lgdnet.checkpoint import CheckpointError, read_model, write_model
 from lgdnet.loader.features import FeatureSource, group_dumps
 from lgdnet.models.aggregators import AGGREGATORS, TCP, MultiStreamTCP, TemporalConv, average_pool, max_pool
@@ -25,18 +27,37 @@ def test_pools_equal_the_obvious_loop():
     logits = np.random.default_rng(0).normal(size=(5, 4, 3))
     for n in range(5):
         scores = np.mean([softmax(view) for view in logits[n]], axis=0)
-        np.testing.assert_allclose(average_pool(logits)[n], scores, rtol=1e-5)
+        np.testing.assert_allclose(np.exp(average_pool(logits))[n], scores, rtol=1e-5)
         np.testing.assert_allclose(
-            average_pool(logits, of="logits")[n], softmax(logits[n].mean(0)), rtol=1e-5
+            np.exp(average_pool(logits, of="logits"))[n], softmax(logits[n].mean(0)), rtol=1e-5
         )
-        np.testing.assert_allclose(max_pool(logits)[n], softmax(logits[n].max(0)), rtol=1e-5)
+        np.testing.assert_allclose(np.exp(max_pool(logits))[n], softmax(logits[n].max(0)), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "pool", [average_pool, max_pool, lambda logits: average_pool(logits, of="logits")], ids=range(3)
+)
+def test_a_confident_network_keeps_the_order_of_all_its_classes(pool):
+    logits = np.random.default_rng(0).normal(size=(50, 1, 9)).astype(np.float32) * 300
+    pooled = pool(np.repeat(logits, 4, axis=1))
+    assert (metrics.top_classes(pooled, 9) == metrics.top_classes(logits[:, 0], 9)).all()
+
+
+def test_a_learned_aggregation_keeps_the_order_too(tmp_path):
+    features = read_features([dump(tmp_path, crops=2, num_videos=9)])
+    source = FeatureSource([[features]], features.video_ids, np.zeros(9, int))
+    logits = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32) * 300
+    network = lambda clips: torch.from_numpy(logits).repeat_interleave(2, dim=0)  # noqa: E731
+    rows, scores = predict(network, source, 5, batch_size=9)
+    assert (metrics.top_classes(scores, 5) == metrics.top_classes(logits, 5)).all() and len(rows) == 9
+    np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_averaging_features_before_a_linear_classifier_is_averaging_its_logits():
     generator = np.random.default_rng(0)
     features, weight = generator.normal(size=(5, 4, 8)), generator.normal(size=(3, 8))
     once = np.stack([softmax(row) for row in features.mean(axis=1) @ weight.T])
-    np.testing.assert_allclose(average_pool(features @ weight.T, of="logits"), once, rtol=1e-4)
+    np.testing.assert_allclose(np.exp(average_pool(features @ weight.T, of="logits")), once, rtol=1e-4)
 
 
 def test_the_matrix_form_of_the_temporal_convolution_is_conv1d():
@@ -256,6 +277,6 @@ def test_streams_of_one_network_must_have_the_same_clips(tmp_path):
     shuffled = read_features([dump(tmp_path, draw=1)])
     shuffled.video_ids = shuffled.video_ids[::-1]
     with pytest.raises(
-        ScoresError, match=r"c-1/0000.h5: its videos stand in another order than in .*c-0/0000.h5"
+        ScoresError, match=r"c-1/0000.h5: other videos, or in another order, than in .*c-0/0000.h5"
     ):
         FeatureSource([[one, shuffled]], one.video_ids, np.zeros(60, int))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from lgdnet import metrics
+from lgdnet.softmax import log_mean, softmax
 
 CASES = settings(max_examples=900, deadline=None, derandomize=True)  # with FEWER: 2,100 cases
 FEWER = settings(CASES, max_examples=300)
@@ -103,13 +104,6 @@ def test_the_grouped_draw_equals_resampling_videos_one_by_one():
     np.testing.assert_allclose(found, expected, atol=0.006)
 
 
-def test_videos_of_one_group_widen_the_interval():
-    hit = np.repeat(np.random.default_rng(0).random(40) < 0.5, 10)[:, None]
-    alone = metrics.bootstrap_interval(hit, np.random.default_rng(1))
-    grouped = metrics.bootstrap_interval(hit, np.random.default_rng(1), groups=np.repeat(np.arange(40), 10))
-    assert (grouped.high - grouped.low)[0] > 2.5 * (alone.high - alone.low)[0]
-
-
 def test_a_paired_test_sees_what_two_intervals_cannot():
     generator = np.random.default_rng(0)
     b = generator.random(1000) < 0.7
@@ -125,3 +119,15 @@ def test_mcnemar_is_the_exact_binomial_of_the_disagreements():
     a = np.array([True] * 9 + [False] * 1 + [True] * 5)
     b = np.array([False] * 9 + [True] * 1 + [True] * 5)
     assert metrics.paired_test(a, b, np.random.default_rng(0)).p_value == pytest.approx(2 * (1 + 10) / 2**10)
+
+
+def test_the_log_of_a_mean_is_what_it_says_and_minus_infinity_where_nothing_counts():
+    generator = np.random.default_rng(0)
+    scores = softmax(generator.normal(size=(3, 20, 5)))
+    weights = generator.random((3, 20)) * (generator.random((3, 20)) < 0.5)
+    found = log_mean(np.log(scores), weights)
+    expected = (weights[:, :, None] * scores).sum(axis=0)
+    np.testing.assert_allclose(np.exp(found), expected, rtol=1e-5)
+    assert (np.isneginf(found) == (expected == 0)).all() and (expected == 0).any()
+    far = log_mean(np.array([[[-2000.0, 0]], [[-2001.0, 0]]]), np.full((2, 1), 0.5))
+    np.testing.assert_allclose(far, [[-2000 + np.log((1 + np.exp(-1)) / 2), 0]], atol=1e-4)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from lgdnet import metrics, submission
-from lgdnet.scores import softmax, write_scores
+from lgdnet.__main__ import app
+from lgdnet.scores import ScoresError, softmax, write_scores
 from lgdnet.stages import submission as stage
 from lgdnet.submission import SubmissionError, make_submission, submission_id
 
@@ -42,6 +43,13 @@ def test_the_official_order_of_the_answers_is_ours_even_with_ties():
         assert [a["label"] for a in answers[video_id]] == [
             CLASSES[k] for k in metrics.top_classes(tied, 5)[row]
         ]
+
+
+def test_logits_become_probabilities_in_their_own_order():
+    logits = np.array([[5.0, 900, 2, 3, -900, 4, 0, 1]], np.float32)
+    answers = make_submission(["a"], logits, CLASSES, is_log=True)["results"]["a"]
+    assert [answer["label"] for answer in answers] == [CLASSES[k] for k in (1, 0, 5, 3, 2)]
+    assert answers[0]["score"] == 1 and all(a["score"] > b["score"] for a, b in pairwise(answers))
 
 
 def test_leaderboard_and_official_script_agree(tmp_path):
@@ -134,6 +142,14 @@ def test_the_stage_answers_every_video_and_guesses_where_it_has_no_scores(tmp_pa
             lambda s: s["results"][submission_id(IDS[0])][0].update(score="1"),
             "a score that is no finite number",
         ),
+        (
+            lambda s: s["results"][submission_id(IDS[0])][0].update(score=10**400),
+            "a score that is no finite number",
+        ),
+        (
+            lambda s: s["results"][submission_id(IDS[0])][0].update(label=["fly"]),
+            r"has the unknown label \['fly'\]",
+        ),
     ],
 )
 def test_the_validator_names_every_fault(tmp_path, change, message):
@@ -162,5 +178,77 @@ def test_unreadable_files_are_named(tmp_path):
     with pytest.raises(SubmissionError, match=r"s.json: not a ground truth"):
         submission.read_truth(tmp_path / "s.json")
     (tmp_path / "m.csv").write_text("video_id\na\n")
-    with pytest.raises(SubmissionError, match=r"m.csv: columns video_id and label are needed"):
+    with pytest.raises(ScoresError, match=r"m.csv: no column label; a ground truth needs at least video_id"):
         stage.judge(tmp_path / "s.json", tmp_path / "m.csv")
+
+
+def answered(tmp_path, results):
+    made = {"version": submission.VERSION, "external_data": {"used": False}, "results": results}
+    (tmp_path / "s.json").write_text(json.dumps(made))
+    return tmp_path / "s.json"
+
+
+@pytest.mark.parametrize(
+    ("truth", "error", "message"),
+    [
+        ("video_id,label\na,\nb,\n", SubmissionError, r"t.csv: 2 of 2 videos have no label, first 'a'"),
+        (
+            "video_id,label\nx,run\ny,run\n",
+            SubmissionError,
+            "none of its 1 videos is among the 2 .* first is 'x'",
+        ),
+        ("video_id,label\na,run\na,jump\n", ScoresError, r"t.csv: video 'a' occurs 2 times"),
+        (
+            f"video_id,label\n{IDS[0]},run\n{submission_id(IDS[0])},jump\n",
+            ScoresError,
+            r"t.csv: video '.*' occurs 2",
+        ),
+    ],
+)
+def test_a_truth_that_nothing_can_be_judged_by_is_an_error_and_not_a_number(tmp_path, truth, error, message):
+    (tmp_path / "t.csv").write_text(truth)
+    path = answered(tmp_path, {"a": [{"label": "run", "score": 1}]})
+    with pytest.raises(error, match=message):
+        stage.judge(path, tmp_path / "t.csv")
+
+
+def test_an_official_truth_without_labels_is_an_error(tmp_path):
+    database = {"a": {"subset": "testing", "annotations": []}}
+    (tmp_path / "t.json").write_text(json.dumps({"database": database}))
+    path = answered(tmp_path, {"a": [{"label": "run", "score": 1}]})
+    with pytest.raises(SubmissionError, match=r"t.json: 1 of 1 videos have no label, first 'a'"):
+        stage.judge(path, tmp_path / "t.json", subset="testing")
+
+
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 10**400])
+def test_a_score_that_is_no_number_is_judged_by_nobody(tmp_path, score):
+    path = answered(tmp_path, {"a": [{"label": "jump", "score": score}, {"label": "run", "score": 1}]})
+    with pytest.raises(SubmissionError, match=r"s.json: video 'a' has "):
+        submission.evaluate(path, {"a": ["run"]})
+
+
+def test_a_key_that_occurs_twice_is_an_error_when_checked_and_when_judged(tmp_path):
+    (tmp_path / "s.json").write_text('{"results": {"a": [{"label": "x", "score": 1}], "a": []}}')
+    for read in (lambda path: submission.validate(path, ["a"], ["x"]), lambda p: submission.evaluate(p, {})):
+        with pytest.raises(SubmissionError, match=r"s.json: the key 'a' occurs twice"):
+            read(tmp_path / "s.json")
+
+
+def test_two_ids_that_are_one_in_a_submission_are_an_error(tmp_path):
+    twins = ["abcdefghijk_000001_000011", "abcdefghijk_1_11"]
+    write_scores(tmp_path / "s.h5", twins, SCORES[:2], CLASSES, provenance={})
+    (tmp_path / "test.csv").write_text("\n".join(["video_id", *twins]))
+    with pytest.raises(ScoresError, match=r"test.csv: video 'abcdefghijk_1_11' occurs 2 times"):
+        stage.run(tmp_path / "s.h5", tmp_path / "test.csv", tmp_path / "submission.json")
+
+
+def test_a_submission_is_checked_from_the_command_line(tmp_path, capsys):
+    (tmp_path / "classes.txt").write_text("\n".join(CLASSES))
+    (tmp_path / "rejected.csv").write_text("video_id,path,split,verdict,reason\nzz,zz.mp4,test,empty,\n")
+    path = tmp_path / "s.json"
+    command = ["validate", path, "--manifest", manifest(tmp_path), "--classes", tmp_path / "classes.txt"]
+    submission.write_submission(path, make_submission(IDS, SCORES, CLASSES))
+    app([str(word) for word in command], standalone_mode=False)
+    assert "all 6 videos are answered" in capsys.readouterr().out
+    with pytest.raises(SubmissionError, match=r"s.json: video 'zz' is missing"):
+        app([*map(str, command), "--rejected", str(tmp_path / "rejected.csv")], standalone_mode=False)

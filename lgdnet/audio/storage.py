@@ -46,7 +46,7 @@ class MelWriter:
         self._sums: list[np.ndarray] = []
 
     def __enter__(self) -> "MelWriter":
-        self._h5 = h5py.File(self._place.__enter__(), "w")
+        self._h5 = h5py.File(self._place.__enter__(), "w", libver=("v110", "v110"))  # with checksums
         self._mel = self._h5.create_dataset(
             "mel",
             shape=(0, NUM_MELS),

@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 import typer
 
-from lgdnet.commands.table import FeatureFiles, ManifestFile, Out, SettingsJson, Threads, app, wrote
+from lgdnet.commands.table import (
+    FeatureFiles,
+    ManifestFile,
+    Out,
+    RejectedFile,
+    SettingsJson,
+    SplitName,
+    Threads,
+    app,
+    wrote,
+)
 from lgdnet.errors import InputError
 
 
@@ -111,6 +121,8 @@ def fuse(
     ] = None,
     weights_out: Annotated[Path | None, typer.Option(help="weights.csv to write.")] = None,
     study_out: Annotated[Path | None, typer.Option(help="What each stream brings, to write.")] = None,
+    rejected: RejectedFile = None,
+    split: SplitName = None,
     num_folds: Annotated[int, typer.Option(min=2, help="Parts for cross-fitting.")] = 5,
     seed: Annotated[int, typer.Option(help="Deals the videos into parts.")] = 0,
 ) -> None:
@@ -138,6 +150,8 @@ def fuse(
         weights=weights,
         weights_out=weights_out,
         study_out=study_out,
+        rejected=rejected,
+        split=split,
         num_folds=num_folds,
         seed=seed,
     )
@@ -152,7 +166,8 @@ def evaluate(
     rows: Annotated[
         str, typer.Option(help="JSON list: name, input, backbone, clip, aggregation of each row.")
     ],
-    rejected: Annotated[Path | None, typer.Option(help="rejected.csv; its videos count as wrong.")] = None,
+    rejected: RejectedFile = None,
+    split: SplitName = None,
     streams: Annotated[
         Path | None, typer.Option(help="Folder of the streams, whose histories tell the training time.")
     ] = None,
@@ -174,6 +189,7 @@ def evaluate(
         out,
         rows=rows_from_json(rows),
         rejected=rejected,
+        split=split,
         streams=streams,
         per_class=per_class,
         confusions=confusions,
@@ -187,6 +203,7 @@ def submission(
     manifest: ManifestFile,
     out: Out,
     rejected: Annotated[Path | None, typer.Option(help="rejected.csv; its videos get a guess.")] = None,
+    split: SplitName = None,
     external_data: Annotated[str, typer.Option(help="What data from outside was used; empty for none.")] = "",
 ) -> None:
     """Write submission.json, checked video by video.
@@ -196,8 +213,29 @@ def submission(
     """
     from lgdnet.stages import submission as stage
 
-    stage.run(scores, manifest, out, rejected=rejected, external_data=external_data)
+    stage.run(scores, manifest, out, rejected=rejected, split=split, external_data=external_data)
     wrote(out)
+
+
+@app.command()
+def validate(
+    path: Annotated[Path, typer.Argument(help="submission.json, ours or another's.")],
+    manifest: ManifestFile,
+    classes: Annotated[Path, typer.Option(help="manifest/classes.txt: every label that may be given.")],
+    rejected: Annotated[
+        Path | None, typer.Option(help="rejected.csv, whose videos must be answered too.")
+    ] = None,
+    split: SplitName = None,
+) -> None:
+    """Check every id, label and score of a submission before it is uploaded.
+
+    Example: lgdnet validate results/sample/submission.json --manifest results/sample/manifest/test.csv
+    --classes results/sample/manifest/classes.txt --rejected results/sample/manifest/rejected.csv
+    """
+    from lgdnet.stages import submission as stage
+
+    num_videos = stage.validate(path, manifest, classes, rejected=rejected, split=split)
+    print(f"{path}: all {num_videos} videos are answered as they should be")
 
 
 def by_folder(files: list[Path]) -> list[list[Path]]:

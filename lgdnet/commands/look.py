@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lgdnet.commands.table import ManifestFile, Threads, app, wrote
+from lgdnet.commands.table import ManifestFile, RejectedFile, SplitName, Threads, app, wrote
 
 
 @app.command()
@@ -45,15 +45,18 @@ def compare(
     a: Annotated[Path, typer.Argument(help="Score file.")],
     b: Annotated[Path, typer.Argument(help="Score file to compare it with.")],
     manifest: ManifestFile,
+    rejected: RejectedFile = None,
+    split: SplitName = None,
 ) -> None:
     """Say which of two score files is better on the same videos, and whether it could be chance.
 
     Example: lgdnet compare results/sample/streams/frame16/tcp/validation.h5
     results/sample/streams/frame16/average_pool/validation.h5 --manifest results/sample/manifest/validation.csv
+    --rejected results/sample/manifest/rejected.csv
     """
     from lgdnet.stages import compare as stage
 
-    print(stage.run(a, b, manifest))
+    print(stage.run(a, b, manifest, rejected=rejected, split=split))
 
 
 @app.command()

@@ -22,6 +22,12 @@ SettingsJson = Annotated[
     str, typer.Option("--settings", help="JSON of the settings that differ from their defaults.")
 ]
 ManifestFile = Annotated[Path, typer.Option(help="manifest/{split}.csv of the manifest stage.")]
+RejectedFile = Annotated[
+    Path | None, typer.Option(help="manifest/rejected.csv; its videos of the split count as wrong.")
+]
+SplitName = Annotated[
+    str | None, typer.Option(help="Which split of rejected.csv, where the manifest's name is not a split's.")
+]
 VideoRoot = Annotated[Path, typer.Option(help="Folder that the paths of the manifest start from.")]
 Stored = Annotated[
     list[Path], typer.Option(help="File of the flow or audio stage; once for each shard. For such streams.")

@@ -98,7 +98,10 @@ class FlowWriter:
                 f"{self.path}: {len(self.missing)} of {len(self.video_ids)} videos have no flow yet, first "
                 f"{self.video_ids[self.missing[0]]!r}. Run the same command again to go on."
             )
-        with atomic(self.path) as tmp, h5py.File(tmp, "w") as h5:
+        with (
+            atomic(self.path) as tmp,
+            h5py.File(tmp, "w", libver=("v110", "v110")) as h5,
+        ):  # metadata with checksums
             self._write(h5)
         self._journal.path.unlink()
 

@@ -6,6 +6,7 @@ costs the same for 10 and for 700 classes. The numbers that are reported always 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,24 +26,47 @@ class Candidates:
     present: np.ndarray
     of: str = "scores"
 
-    def fused(self, weights: np.ndarray) -> np.ndarray:
-        """(N, M) weighted sums; per-video normalisation would not change an order."""
-        return np.tensordot(np.asarray(weights, np.float32), self.values, axes=1)
-
     def loss(self, weights: np.ndarray) -> tuple[float, float]:
         """(average error, log loss): the second decides where the first is flat. A tie counts as wrong."""
-        fused = self.fused(weights)
+        fused = self.fused(np.asarray(weights, np.float32))
         rank = (fused[:, 1:] >= fused[:, :1]).sum(axis=1)
         error = 1 - (np.mean(rank < 1) + np.mean(rank < 5)) / 2
-        return float(error), self._log_loss(fused, weights)
+        return float(error), self._log_loss(fused)
 
-    def _log_loss(self, fused: np.ndarray, weights: np.ndarray) -> float:
+    def fused(self, weights: np.ndarray) -> np.ndarray:
+        """(N, M) weighted means over the streams that a video has, with `shares` of the weights."""
+        mean = np.tensordot(weights, self.values, axes=1)
+        if self._all_present:
+            return mean / weights.sum()
+        total = weights @ self.present  # (N,)
+        mean /= np.where(total > 0, total, 1)[:, None]
+        if not weights.all():
+            silent = total <= 0
+            here = shares(weights, self.present[:, silent])
+            mean[silent] = np.einsum("sn,snm->nm", here, self.values[:, silent])
+        return mean
+
+    @cached_property
+    def _all_present(self) -> bool:
+        return bool(self.present.all())
+
+    def _log_loss(self, fused: np.ndarray) -> float:
         if self.of == "logits":
             top = fused.max(axis=1, keepdims=True)
             log_sum = top[:, 0] + np.log(np.exp(fused - top).sum(axis=1))
             return float(np.mean(log_sum - fused[:, 0]))
-        total = np.asarray(weights, np.float32) @ self.present
-        return float(-np.mean(np.log(np.maximum(fused[:, 0] / np.maximum(total, 1e-12), 1e-12))))
+        return float(-np.mean(np.log(np.maximum(fused[:, 0], 1e-12))))
+
+
+def shares(weights: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """What each stream counts for each video: (S,) weights, (S, N) bool -> (S, N), columns sum to 1.
+
+    Weights are spread over the streams that a video has; streams whose weights are all 0 speak alike where they
+    are the only ones. A column without any stream is 0.
+    """
+    share = weights[:, None] * present
+    share = np.where(share.sum(axis=0) > 0, share, present)
+    return (share / np.maximum(share.sum(axis=0), 1e-30)).astype(np.float32)
 
 
 def search_convex(candidates: Candidates) -> np.ndarray:
@@ -77,14 +101,19 @@ def _move(weights: np.ndarray, source: int, target: int, step: float) -> np.ndar
 
 
 def most_likely_mixture(candidates: Candidates, num_steps: int = 100) -> np.ndarray:
-    """Convex weights of the greatest likelihood of the true classes, by EM: the problem has one optimum."""
-    likelihood = np.maximum(candidates.values[:, :, 0], 1e-12) * candidates.present  # (S, N)
+    """Convex weights of the greatest likelihood of the true classes, by EM: (S,).
+
+    Where streams are missing, a video speaks only of how the weights of the others compare: it counts for the
+    missing ones as much as their weights say (EM for truncated data).
+    """
+    present = candidates.present  # (S, N)
+    likelihood = np.maximum(candidates.values[:, :, 0], 1e-12) * present
     weights = np.full(len(likelihood), 1 / len(likelihood))
-    seen = candidates.present.sum(axis=1)
     for _ in range(num_steps):
         joint = weights[:, None] * likelihood
-        share = joint / np.maximum(joint.sum(axis=0), 1e-30)
-        weights = share.sum(axis=1) / np.maximum(seen, 1)
+        counts = joint / np.maximum(joint.sum(axis=0), 1e-30)
+        counts += weights[:, None] * ~present / np.maximum(weights @ present, 1e-12)
+        weights = counts.sum(axis=1)
         weights /= max(weights.sum(), 1e-12)
     return weights
 

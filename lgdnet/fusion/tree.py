@@ -8,11 +8,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from lgdnet.errors import InputError
-from lgdnet.fusion.search import METHODS, Candidates, best_temperature
+from lgdnet.fusion.search import METHODS, Candidates, best_temperature, shares
+from lgdnet.softmax import log_mean, log_softmax
 
 NUM_CANDIDATES = 32  # classes of a video that a search looks at; the true one is always among them
 VIDEOS_PER_BATCH = 4096
-MIN_PROBABILITY = 1e-12
+MIN_PROBABILITY = 1.2e-38  # the smallest that float32 holds at full precision; zeros of others get it
 
 
 class Stream(NamedTuple):
@@ -46,7 +47,9 @@ class Fusion:
     def from_json(cls, text: str) -> "Fusion":
         """From JSON of the fields, members nested; an InputError where it is none."""
         try:
-            return cls._from(json.loads(text))
+            fusion = cls._from(json.loads(text))
+            fusion.check_names({})
+            return fusion
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(f"--fusion: not a fusion ({type(error).__name__}: {error}): {text!r}") from None
 
@@ -57,9 +60,29 @@ class Fusion:
         fusion = cls(**{**values, "members": members, "weights": None if weights is None else tuple(weights)})
         if not members or fusion.method not in ("given", *METHODS) or fusion.of not in ("scores", "logits"):
             raise ValueError(f"unknown method {fusion.method!r}, or of {fusion.of!r}, or no members")
-        if fusion.weights is not None and len(fusion.weights) != len(members):
-            raise ValueError(f"{len(fusion.weights)} weights for {len(members)} members")
+        fusion._check_weights()
         return fusion
+
+    def _check_weights(self) -> None:
+        weights = self.weights
+        if weights is None:
+            return
+        if self.method != "given":
+            raise ValueError(f"weights of {self.name} are for method 'given', not {self.method!r}")
+        if len(weights) != len(self.members):
+            raise ValueError(f"{len(weights)} weights for {len(self.members)} members")
+        if not (np.isfinite(weights).all() and min(weights) >= 0 and any(weights)):
+            raise ValueError(f"weights {list(weights)}; numbers >= 0 are needed, not all of them 0")
+
+    def check_names(self, known: "dict[str, Fusion | None]") -> None:
+        """A ValueError where one name stands for two fusions, or for a stream too; their weights go by name."""
+        if known.setdefault(self.name, self) != self:
+            raise ValueError(f"{self.name!r} names two different things")
+        for member in self.members:
+            if isinstance(member, Fusion):
+                member.check_names(known)
+            elif known.setdefault(member, None) is not None:
+                raise ValueError(f"{member!r} names two different things")
 
     @property
     def member_names(self) -> list[str]:
@@ -85,6 +108,8 @@ class Fusion:
         members = tuple(m for m in kept if m is not None)
         if not members:
             return None
+        if weights and not any(weights):  # what is left speaks alike, as in `shares`
+            weights = None
         return Fusion(self.name, members, self.method, weights, self.of, self.calibrate)
 
 
@@ -123,26 +148,24 @@ def fit(fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, rows:
 
 
 def predict(fitted: Fitted, streams: Mapping[str, Stream], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fused probabilities of the videos `rows`: (n, K) float32, and (n,) bool present.
+    """Fused log-probabilities of the videos `rows`: (n, K) float32, and (n,) bool present.
 
-    Weights are spread over the members that a video has; where it has none it stays absent, its row zero.
+    Weights are spread over the members that a video has (`shares`); where it has none it stays absent, its row
+    zero.
     """
     K = next(iter(streams.values())).scores.shape[1]
     fused, present = np.zeros((len(rows), K), np.float32), np.zeros(len(rows), bool)
-    of = averaged(fitted.fusion)
     for batch in _batches(len(rows)):
-        values, here = _member_values(fitted, streams, rows[batch], of)
-        share = fitted.weights[:, None] * here  # (S, n)
-        total = share.sum(axis=0)
-        present[batch] = total > 0
-        # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
-        scale = fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0
-        share = (share * (scale / np.where(total > 0, total, 1))).astype(np.float32)
-        mean = np.einsum("sn,snk->nk", share, values)
-        if of == "logits":
-            mean = np.exp(mean - mean.max(axis=1, keepdims=True))
-        mean /= np.maximum(mean.sum(axis=1, keepdims=True), 1e-30)
-        fused[batch] = mean * present[batch][:, None]
+        logs, here = _member_values(fitted, streams, rows[batch], "logits")
+        present[batch] = here.any(axis=0)
+        share = shares(fitted.weights, here)
+        if averaged(fitted.fusion) == "scores":
+            mean = log_mean(logs, share)
+        else:
+            # Stacking finds the scale of log-probabilities too; other weights count relative to each other.
+            scale = np.float32(fitted.weights.sum() if fitted.fusion.method == "stack" else 1.0)
+            mean = np.einsum("sn,snk->nk", scale * share, logs)
+        fused[batch] = log_softmax(np.where(present[batch][:, None], mean, 0)) * present[batch][:, None]
     return fused, present
 
 
@@ -154,7 +177,7 @@ def averaged(fusion: Fusion) -> Literal["scores", "logits"]:
 def cross_fit(
     fusion: Fusion, streams: Mapping[str, Stream], labels: np.ndarray, folds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[Fitted]]:
-    """(N, K), (N,) and the fit of each fold: every video's row comes from weights that never saw its label.
+    """Log-probabilities (N, K), (N,) present and the fit of each fold: every video's row comes from weights that never saw its label.
 
     Inner fusions are fitted anew inside each fold, so nothing leaks through them either.
     """
@@ -172,7 +195,7 @@ def _member(member: str | Fitted, streams: Mapping[str, Stream], rows: np.ndarra
     if isinstance(member, str):
         stream = streams[member]
         return Stream(stream.scores[rows], stream.present[rows], stream.is_log)
-    return Stream(*predict(member, streams, rows))
+    return Stream(*predict(member, streams, rows), is_log=True)
 
 
 def _member_values(
@@ -184,7 +207,7 @@ def _member_values(
         stream = _member(member, streams, rows)
         scores = stream.scores
         if temperature != 1 or of == "logits" or stream.is_log:
-            log_scores = _log_softmax(_log_scores(stream) / np.float32(temperature))
+            log_scores = log_softmax(_log_scores(stream) / np.float32(temperature))
             scores = log_scores if of == "logits" else np.exp(log_scores)
         values.append(scores * stream.present[:, None])
         present.append(stream.present)
@@ -193,11 +216,6 @@ def _member_values(
 
 def _log_scores(stream: Stream) -> np.ndarray:
     return stream.scores if stream.is_log else np.log(np.maximum(stream.scores, MIN_PROBABILITY))
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max(axis=1, keepdims=True)
-    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def _candidates(

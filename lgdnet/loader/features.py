@@ -21,13 +21,15 @@ class FeatureSource:
 
     `streams[s]` are the dumps of stream s (several where training starts were jittered): each time a video is
     read one is drawn. All streams have the same clips; videos are joined by id. `video_ids` (N,) and `labels`
-    (N,) come from the manifest.
+    (N,) come from the manifest. `known_widths` are those of a trained network: a stream that is absent from all of
+    a split does not tell its own.
     """
 
     streams: Sequence[Sequence[Features]]
     video_ids: np.ndarray
     labels: np.ndarray
     paths: Paths = "local"
+    known_widths: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         rows = np.stack([_rows(dumps, self.video_ids) for dumps in self.streams])  # (S, N)
@@ -43,15 +45,13 @@ class FeatureSource:
     @property
     def widths(self) -> list[int]:
         """Channels of each stream."""
-        return [sum(dumps[0].width[name] for name in self._names) for dumps in self.streams]
+        if self.known_widths is not None:
+            return list(self.known_widths)
+        return [width_of(dumps[0], self.paths) for dumps in self.streams]
 
     @property
     def num_clips(self) -> int:
-        return self.streams[0][0].num_clips
-
-    @property
-    def _names(self) -> list[str]:
-        return ["features_local", "features_global"] if self.paths == "both" else [f"features_{self.paths}"]
+        return next((dumps[0].num_clips for dumps in self.streams if dumps[0].present.any()), 0)
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -76,7 +76,7 @@ class FeatureSource:
 
     def _clips(self, dump: Features, row: int) -> np.ndarray:
         """(T, crops, D) of one video."""
-        views = np.concatenate([dump.read(name, row) for name in self._names], axis=1)
+        views = np.concatenate([dump.read(name, row) for name in _names(self.paths)], axis=1)
         return views.reshape(dump.num_clips, dump.num_crops, -1)
 
     def batches(self, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -99,6 +99,15 @@ class FeatureSource:
         return np.concatenate([*parts, presence], axis=2, dtype=np.float32)
 
 
+def width_of(features: Features, paths: Paths) -> int:
+    """Channels of one stream."""
+    return sum(features.width[name] for name in _names(paths))
+
+
+def _names(paths: Paths) -> list[str]:
+    return ["features_local", "features_global"] if paths == "both" else [f"features_{paths}"]
+
+
 def group_dumps(opened: Sequence[Features]) -> list[list[Features]]:
     """Dumps of one checkpoint are draws of one stream; other checkpoints are other streams."""
     groups: dict[str, list[Features]] = {}
@@ -118,21 +127,39 @@ def _rows(dumps: Sequence[Features], video_ids: np.ndarray) -> np.ndarray:
                 f"{dump.paths[0]}: no features for {len(missing)} of {len(wanted)} videos of the manifest, first "
                 f"{some(missing)}. Is a shard missing? Rerun snakemake to dump it."
             )
-        if (dump.video_ids != dumps[0].video_ids).any():
-            raise ScoresError(
-                f"{dump.paths[0]}: its videos stand in another order than in {dumps[0].paths[0]}; "
-                f"dump both from one manifest."
-            )
+        _check_like_first(dump, dumps[0])
     rows = np.fromiter((where[video_id] for video_id in wanted), np.int64, len(wanted))
     return np.where(dumps[0].present[rows], rows, -1)
 
 
+def _check_like_first(dump: Features, first: Features) -> None:
+    """Dumps that are draws of one stream differ in their clip starts and in nothing else."""
+    path, other = dump.paths[0], first.paths[0]
+    if not np.array_equal(dump.video_ids, first.video_ids):
+        raise ScoresError(
+            f"{path}: other videos, or in another order, than in {other}; dump both from one manifest."
+        )
+    differ = dump.present != first.present
+    if differ.any():
+        raise ScoresError(
+            f"{path}: {differ.sum()} videos are absent here or in {other}, but not in both, first "
+            f"{some(dump.video_ids[differ], 1)}. Dump both from the same videos."
+        )
+    if (dump.num_crops, dump.width) != (first.num_crops, first.width):
+        raise ScoresError(
+            f"{path}: {dump.num_crops} crops and widths {dump.width}, but {other} has {first.num_crops} and "
+            f"{first.width}. Dump both with the same settings."
+        )
+
+
 def _check_aligned(streams: Sequence[Sequence[Features]]) -> None:
-    first = streams[0][0]
-    for dump in (dump for dumps in streams for dump in dumps):
-        check_classes(dump.paths[0], dump.classes, first.classes, first.paths[0])
-        if dump.num_clips != first.num_clips:
+    all_dumps = [dump for dumps in streams for dump in dumps]
+    for dump in all_dumps:
+        check_classes(dump.paths[0], dump.classes, all_dumps[0].classes, all_dumps[0].paths[0])
+    heard = [dump for dump in all_dumps if dump.present.any()]  # one without any video tells no crops
+    for dump in heard:
+        if dump.num_clips != heard[0].num_clips:
             raise ScoresError(
-                f"{dump.paths[0]}: {dump.num_clips} clips per video, but {first.paths[0]} has {first.num_clips}. "
-                f"Dump all streams of one aggregation with the same num_clips."
+                f"{dump.paths[0]}: {dump.num_clips} clips per video, but {heard[0].paths[0]} has "
+                f"{heard[0].num_clips}. Dump all streams of one aggregation with the same num_clips."
             )

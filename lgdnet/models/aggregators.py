@@ -1,5 +1,7 @@
 """From the views of a video to one row of scores: pooling, and networks over the features of its clips.
 
+Scores stay logarithms, so that a confident network keeps the order of all its classes.
+
 N videos, V views (clips in order of time; times crops), T clips, S streams, D channels, K classes.
 Features are (N, T, D): a 1x1 convolution over time is then a plain linear layer.
 """
@@ -12,25 +14,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lgdnet.metrics import softmax
+from lgdnet.softmax import log_mean, log_softmax
 
 Pooled = Literal["scores", "logits"]
 
 
 def average_pool(logits: np.ndarray, *, of: Pooled = "scores") -> np.ndarray:
-    """AP of the slides: the mean of the clips. (N, V, K) logits -> (N, K) scores.
+    """AP of the slides: the mean of the clips. (N, V, K) logits -> (N, K) log-scores.
 
     `scores` averages after softmax (the slides), `logits` before (the authors' released script). Averaging
     features and classifying once is the same as `logits` for every linear classifier.
     """
     if of == "logits":
-        return softmax(logits.mean(axis=1))
-    return softmax(logits).mean(axis=1)
+        return log_softmax(logits.mean(axis=1))
+    N, V = logits.shape[:2]
+    return log_mean(log_softmax(logits).swapaxes(0, 1), np.full((V, N), 1 / V))
 
 
 def max_pool(logits: np.ndarray) -> np.ndarray:
-    """Control: the best moment of each class decides. (N, V, K) logits -> (N, K) scores."""
-    return softmax(logits.max(axis=1))
+    """Control: the best moment of each class decides. (N, V, K) logits -> (N, K) log-scores."""
+    return log_softmax(logits.max(axis=1))
 
 
 class TemporalConv(nn.Conv1d):

@@ -12,13 +12,13 @@ class ScoresError(InputError):
     """A feature or score file that must not become a number."""
 
 
-def check_unique(path: Path, video_ids: Sequence[str] | np.ndarray) -> None:
-    """Every id once: a duplicate would count one video twice."""
+def check_unique(path: Path, video_ids: Sequence[str] | np.ndarray, *, what: str = "video") -> None:
+    """Every id, or every class, once: a duplicate would count one twice."""
     ids, counts = np.unique(np.asarray(video_ids, dtype=str), return_counts=True)
     if (counts > 1).any():
         raise ScoresError(
-            f"{path}: video {str(ids[counts > 1][0])!r} occurs {counts.max()} times; every video needs "
-            f"exactly one row. Remove the duplicates from its list of videos."
+            f"{path}: {what} {str(ids[counts > 1][0])!r} occurs {counts.max()} times; every {what} must stand there "
+            f"once. Remove the duplicates from its list."
         )
 
 
@@ -39,14 +39,31 @@ def check_classes(path: Path, classes: Sequence[str], expected: Sequence[str], s
     raise ScoresError(f"{path}: {wrong} (compared with {source}). {cure}")
 
 
-def check_finite(path: Path, values: np.ndarray, video_ids: Sequence[str] | np.ndarray, what: str) -> None:
+def check_finite(
+    path: Path,
+    values: np.ndarray,
+    video_ids: Sequence[str] | np.ndarray,
+    what: str,
+    *,
+    cure: str = "Look at the training of this stream, then dump it again.",
+) -> None:
     """No NaN and no infinity in (N, ...) values: they would rank anywhere."""
-    bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    bad = ~np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
     if bad.any():
         first = str(video_ids[int(np.flatnonzero(bad)[0])])
         raise ScoresError(
-            f"{path}: {what} of {int(bad.sum())} videos are NaN or infinite, first {first!r}. "
-            f"Look at the training of this stream, then dump it again."
+            f"{path}: {what} of {int(bad.sum())} videos are NaN or infinite, first {first!r}. {cure}"
+        )
+
+
+def check_probabilities(path: Path, scores: np.ndarray, video_ids: Sequence[str] | np.ndarray) -> None:
+    """(N, K) rows that sum to 1 and are nowhere negative."""
+    wrong = (np.abs(scores.sum(axis=1) - 1) > 1e-3) | (scores < 0).any(axis=1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ScoresError(
+            f"{path}: scores of {int(wrong.sum())} videos are no probabilities, first {str(video_ids[row])!r} with "
+            f"sum {scores[row].sum():.4g}. Are they logits? Then say kind: logits."
         )
 
 

@@ -11,8 +11,10 @@ import h5py
 import numpy as np
 
 from lgdnet.scores.errors import ScoresError, check_classes, check_unique
+from lgdnet.scores.hdf5 import read_attribute, read_text, reading
 from lgdnet.scores.writer import FORMAT
 
+CURE = "Delete it and dump it again."
 MAX_OPEN_FILES = 128  # of 1,024 that a process usually may have
 
 
@@ -86,13 +88,8 @@ class Features:
         return np.concatenate(parts)
 
     def _read(self, shard: int, name: str, rows: int | slice) -> np.ndarray:
-        try:
+        with reading(self.paths[shard], CURE):
             return self._dataset(shard, name)[rows]
-        except OSError as error:
-            raise ScoresError(
-                f"{self.paths[shard]}: {name} cannot be read, its checksum does not match ({error}). "
-                f"Delete the file and rerun snakemake to dump it again."
-            ) from error
 
     def _dataset(self, shard: int, name: str) -> h5py.Dataset:
         """Open datasets are kept: looking one up by name costs twice as much as reading a video."""
@@ -122,36 +119,34 @@ def read_features(paths: Sequence[Path]) -> Features:
 def _open_file(path: Path) -> h5py.File:
     if not path.exists():
         raise ScoresError(f"{path}: no such features file. Dump this shard first.")
-    try:
-        return h5py.File(path, "r", locking=False)  # files never change once they have their name
-    except OSError as error:
-        raise ScoresError(
-            f"{path}: not a readable HDF5 file ({error}). Delete it and dump it again."
-        ) from error
+    return h5py.File(path, "r", locking=False)  # files never change once they have their name
 
 
 def _read_head(path: Path) -> dict[str, Any]:
     """Everything but the large arrays."""
-    with _open_file(path) as h5:
-        if h5.attrs.get("format") != FORMAT:
+    with reading(path, CURE), _open_file(path) as h5:
+        if read_attribute(h5, "format", "") != FORMAT:
             raise ScoresError(f"{path}: not a features file ({FORMAT}); was a score file given instead?")
         num_videos = len(h5["video_id"])
         if not h5.attrs.get("complete", -1) == h5.attrs["num_expected"] == num_videos:
             raise ScoresError(
-                f"{path}: not complete, {h5.attrs.get('complete', 0)} of {h5.attrs['num_expected']} videos. "
-                f"Delete it and dump it again."
+                f"{path}: not complete, {h5.attrs.get('complete', 0)} of {h5.attrs['num_expected']} videos. {CURE}"
             )
-        return {
-            "video_ids": np.char.decode(h5["video_id"][:], "utf-8") if num_videos else np.zeros(0, str),
+        head = {
+            "video_ids": read_text(h5, "video_id"),
             "present": h5["present"][:].astype(bool),
-            "classes": [name.decode() for name in h5["classes"][:]],
+            "classes": read_text(h5, "classes").tolist(),
             "num_views": h5["logits"].shape[1],
             "num_crops": _num_crops(h5),
             "width": {name: h5[name].shape[2] for name in ("features_local", "features_global", "logits")},
-            "checkpoint_digest": str(h5.attrs["checkpoint_digest"]),
-            "settings": str(h5.attrs.get("settings", "{}")),
-            "cost": json.loads(h5.attrs["cost"]),
+            "checkpoint_digest": read_attribute(h5, "checkpoint_digest"),
+            "settings": read_attribute(h5, "settings", "{}"),
+            "cost": json.loads(read_attribute(h5, "cost")),
         }
+        lengths = {len(h5[name]) for name in ("present", "features_local", "features_global", "logits")}
+    if lengths != {num_videos}:
+        raise ScoresError(f"{path}: its arrays have {sorted(lengths)} rows for {num_videos} videos. {CURE}")
+    return head
 
 
 def _num_crops(h5: h5py.File) -> int:

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
 
 from lgdnet.artefact import atomic, digest
 from lgdnet.scores.errors import ScoresError, check_unique
+from lgdnet.scores.hdf5 import create, write_attributes, write_text
 from lgdnet.scores.journal import Journal
 
 FORMAT = "lgdnet-features-1"
@@ -30,7 +31,7 @@ class FeaturesWriter:
     file, and is a `ScoresError` while videos are missing.
 
     `dtype` holds for features; logits are always float32. `cost` goes with every score made from this file
-    into the leaderboard: `parameters`, `gflops_per_clip`, `gpu_hours`.
+    into the leaderboard: `parameters`, `gflops_per_clip`.
     """
 
     def __init__(
@@ -178,7 +179,7 @@ class FeaturesWriter:
             )
         if self._journal.record is None:
             self._journal.begin(self._fields({}))
-        with atomic(self.path) as tmp, h5py.File(tmp, "w") as h5:
+        with atomic(self.path) as tmp, create(tmp) as h5:
             self._write(h5, self._journal.record, self.num_done)
         self._journal.path.unlink()
 
@@ -203,14 +204,14 @@ class FeaturesWriter:
                 if h5[name].size:
                     h5[name][first : first + len(batch)] = batch[name]
             first += len(batch)
-        h5["video_id"] = np.char.encode(np.asarray(self.video_ids, dtype=str), "utf-8")
-        h5["classes"] = np.char.encode(np.asarray(self.classes, dtype=str), "utf-8")
-        attributes: dict[str, Any] = {
+        write_text(h5, "video_id", self.video_ids)
+        write_text(h5, "classes", self.classes)
+        attributes: dict[str, str | int] = {
             "format": FORMAT,
             "checkpoint_digest": self.checkpoint_digest,
             "cost": json.dumps(self.cost, sort_keys=True),
             "num_expected": len(self.video_ids),
             **self.provenance,
         }
-        h5.attrs.update(attributes)
+        write_attributes(h5, attributes)
         h5.attrs["complete"] = num_records  # last: a file without it is not whole

@@ -78,7 +78,7 @@ class ImportSettings(Settings):
     """How a score file of another tool (npz, npy, pkl or csv) is read."""
 
     kind: Literal["auto", "scores", "logits"] = "auto"
-    """Whether softmax was applied; `auto` looks at the sums."""
+    """Whether softmax was applied; `auto` looks at the sums, and asks where they could mean either."""
     scores_key: str | None = None
     """Name of the array in an npz, or in a dict in a pickle."""
     ids_key: str | None = None

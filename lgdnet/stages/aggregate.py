@@ -1,14 +1,15 @@
 """Views of each video -> one row of scores: reads feature shards, writes a score file."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from lgdnet.aggregation import Learned, predict, read_learned
+from lgdnet.aggregation import Learned, how_dumped, predict, read_learned
 from lgdnet.artefact import digest, provenance
-from lgdnet.loader.features import FeatureSource, group_dumps
+from lgdnet.loader.features import FeatureSource, width_of
 from lgdnet.log import progress
 from lgdnet.models.aggregators import AGGREGATORS, Pooled
 from lgdnet.scores import Features, ScoresError, read_features, write_scores
@@ -43,12 +44,20 @@ def run(
         if model is None:
             raise ScoresError(f"{out}: {method} is learned; give --model, the file that fit-aggregator made.")
         learned = read_learned(model)
-        rows, scores = apply(learned, streams, video_ids, model)
+        check_fits(learned, method, streams, model)
+        rows, scores = apply(learned, streams, video_ids)
         settings = {"method": learned.method, "settings": learned.settings.model_dump(mode="json")}
-        inputs, extra = {"model": learned.digest}, float(learned.num_parameters)
+        inputs = {"model": learned.digest}
+        # It sees features once per video, not clips.
+        head = {learned.digest: {"parameters": float(learned.num_parameters), "gflops_per_clip": 0.0}}
     else:
+        if len(streams) != 1:
+            raise ScoresError(
+                f"{out}: {method} takes the features of one stream, but {len(streams)} dumps were given, "
+                f"{', '.join(str(features.paths[0]) for features in streams)}. Give the shards of one folder."
+            )
         rows, scores = pool(streams[0], video_ids, method=method, of=of)
-        settings, inputs, extra = {"method": method, "of": of}, {}, 0.0
+        settings, inputs, head = {"method": method, "of": of}, {}, {}
     present = np.zeros(len(video_ids), bool)
     present[rows] = True
     write_scores(
@@ -56,6 +65,7 @@ def run(
         video_ids[rows],
         scores,
         streams[0].classes,
+        kind="logits",
         absent=video_ids[~present],
         provenance=provenance(
             {**settings, "dump": [features.settings for features in streams]},
@@ -65,14 +75,14 @@ def run(
                 "videos": digest(video_ids.tolist()),
             },
         ),
-        cost=total_cost(streams, extra),
+        networks={**{features.checkpoint_digest: features.cost for features in streams}, **head},
     )
 
 
 def pool(
     features: Features, video_ids: np.ndarray, *, method: str, of: Pooled
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of the manifest that have scores, and (n, K) scores, joined by id."""
+    """Rows of the manifest that have scores, and (n, K) log-scores, joined by id."""
     run_pool = AGGREGATORS[method].pool
     assert run_pool is not None
     scores = np.zeros((len(features), len(features.classes)), np.float32)
@@ -88,33 +98,61 @@ def pool(
 
 
 def apply(
-    learned: Learned, streams: Sequence[Features], video_ids: np.ndarray, model: Path
+    learned: Learned, streams: Sequence[Features], video_ids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of a learned aggregation; a `ScoresError` where features are not those it was trained on."""
-    found = [features.checkpoint_digest for features in streams]
-    for features, expected in zip(streams, learned.sources, strict=False):
-        if features.checkpoint_digest != expected:
-            raise ScoresError(
-                f"{features.paths[0]}: dumped with checkpoint {features.checkpoint_digest[:12]}, but {model} was "
-                f"trained on features of {expected[:12]}. Fit the aggregation again, or dump again."
-            )
-    if len(found) != len(learned.sources):
-        raise ScoresError(f"{model}: trained on {len(learned.sources)} streams, but {len(found)} were given.")
-    check_classes(streams[0].paths[0], streams[0].classes, learned.classes, model)
+    """Log-scores of a learned aggregation."""
     unlabelled = np.full(len(video_ids), -1)
-    groups = group_dumps(streams)
-    source = FeatureSource(groups, video_ids, unlabelled, learned.settings.features)
+    source = FeatureSource(
+        [[features] for features in streams],
+        video_ids,
+        unlabelled,
+        learned.settings.features,
+        known_widths=learned.widths,
+    )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return predict(learned.network.to(device), source, batch_size=VIDEOS_PER_NETWORK_BATCH, device=device)
+    return predict(
+        learned.network.to(device),
+        source,
+        len(learned.classes),
+        batch_size=VIDEOS_PER_NETWORK_BATCH,
+        device=device,
+    )
 
 
-def total_cost(streams: Sequence[Features], num_extra_parameters: float) -> dict[str, float]:
-    """Parameters, GFLOPs and hours of all streams, where every one states them; the aggregation's on top."""
-    keys = set.intersection(*(set(features.cost) for features in streams))
-    cost = {key: sum(features.cost[key] for features in streams) for key in sorted(keys)}
-    if "parameters" in cost:
-        cost["parameters"] += num_extra_parameters
-    return cost
+def check_fits(learned: Learned, method: str, streams: Sequence[Features], model: Path) -> None:
+    """A `ScoresError` where features are not like those that the aggregation was trained on."""
+    if learned.method != method:
+        raise ScoresError(
+            f"{model}: trained as {learned.method}, not {method}. Say --method {learned.method}."
+        )
+    if len(streams) != len(learned.sources):
+        raise ScoresError(
+            f"{model}: trained on {len(learned.sources)} streams, but {len(streams)} were given. Give one dump of each."
+        )
+    cure = "Fit the aggregation again, or dump again."
+    for features, digest_of, dump, width in zip(
+        streams, learned.sources, learned.dumps, learned.widths, strict=True
+    ):
+        path = features.paths[0]
+        if features.checkpoint_digest != digest_of:
+            raise ScoresError(
+                f"{path}: dumped with checkpoint {features.checkpoint_digest[:12]}, but {model} was "
+                f"trained on features of {digest_of[:12]}. {cure}"
+            )
+        check_classes(path, features.classes, learned.classes, model)
+        if how_dumped(features) != dump:
+            raise ScoresError(
+                f"{path}: dumped with {json.dumps(how_dumped(features), sort_keys=True)}, but {model} was trained on "
+                f"features dumped with {json.dumps(dump, sort_keys=True)}. {cure}"
+            )
+        if not features.present.any():
+            continue  # a stream that is silent all through has no width and no crops
+        found = (features.num_clips, width_of(features, learned.settings.features))
+        if found != (learned.num_clips, width):
+            raise ScoresError(
+                f"{path}: {found[0]} clips of {found[1]} features, but {model} was trained on {learned.num_clips} "
+                f"of {width}. {cure}"
+            )
 
 
 def check_same_videos(features: Features, video_ids: np.ndarray, manifest: Path) -> None:

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from lgdnet.artefact import digest
 from lgdnet.errors import InputError
 from lgdnet.history import read_history
 from lgdnet.leaderboard import Result, Row, measure, write_confusions, write_leaderboard, write_per_class
 from lgdnet.scores import Scores, align, read_scores
 from lgdnet.scores.errors import check_classes
-from lgdnet.scores.labels import Labels, check_labels, read_labels
+from lgdnet.scores.labels import Labels, check_labels, read_labels, rejected_ids
 
 
 def run(
@@ -21,21 +19,23 @@ def run(
     *,
     rows: Sequence[Row],
     rejected: Path | None = None,
+    split: str | None = None,
     streams: Path | None = None,
     per_class: Path | None = None,
     confusions: Path | None = None,
 ) -> None:
     """One line per score file, presented as its `Row`, in the order given; figures by class beside it.
 
-    Videos of the split that `rejected` lists were unreadable; they count as wrong in every row. `streams` is
-    the folder of the streams, whose histories tell how long they trained.
+    Videos of the split that `rejected` lists were unreadable; they count as wrong in every row. The split is that
+    of the manifest's name where it is not given. `streams` is the folder of the streams, whose histories tell how
+    long they trained.
     """
     if len(score_files) != len(rows):
         raise InputError(
             f"--rows: {len(rows)} rows for {len(score_files)} score files; each file needs its row"
         )
     labels = read_labels(manifest)
-    num_rejected = count_rejected(rejected, split=manifest.stem) if rejected else 0
+    num_rejected = len(rejected_ids(rejected, labels, split)) if rejected else 0
     files = [read_scores(path) for path in score_files]
     for file in files[1:]:
         check_classes(file.path, file.classes, files[0].classes, files[0].path)
@@ -48,12 +48,6 @@ def run(
         write_per_class(per_class, results, files[0].classes)
     if confusions is not None:
         write_confusions(confusions, results, files[0].classes)
-
-
-def count_rejected(path: Path, *, split: str) -> int:
-    """Rows of rejected.csv that belong to a split."""
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return int((table["split"] == split).sum())
 
 
 def training_hours(folder: Path, streams: Sequence[str]) -> dict[str, float]:
@@ -69,7 +63,7 @@ def judge(
     scores: Scores, row: Row, labels: Labels, *, num_rejected: int = 0, streams: Path | None = None
 ) -> Result:
     """The numbers of one score file on the labelled videos of a manifest, joined by id."""
-    check_labels(labels, len(scores.classes), scores.path)
+    check_labels(labels, scores.classes, scores.path)
     aligned, present = align([scores], labels.video_ids, labels.path)
     return measure(
         row,

@@ -17,9 +17,9 @@ from lgdnet.loader.features import FeatureSource, group_dumps
 from lgdnet.log import say
 from lgdnet.optimizer import build_optimizer
 from lgdnet.schedules import learning_rate
-from lgdnet.scores import read_features
+from lgdnet.scores import Features, ScoresError, read_features
 from lgdnet.scores.labels import check_labels, read_labels
-from lgdnet.settings import AggregationSettings, changed
+from lgdnet.settings import AggregationSettings, JointSettings, changed
 from lgdnet.trainer import train
 
 
@@ -42,7 +42,8 @@ def run(
     labels = read_labels(manifest)
     streams = group_dumps([read_features(shards) for shards in dumps])
     first = streams[0][0]
-    check_labels(labels, len(first.classes), manifest)
+    check_labels(labels, first.classes, first.paths[0])
+    check_streams(streams, settings)
     source = FeatureSource(streams, labels.video_ids, labels.labels, settings.features)
     say(f"{method}: {len(source)} videos, {source.num_clips} clips, streams of {source.widths} features")
 
@@ -74,9 +75,24 @@ def run(
         clip_norm=1.0,
         video_ids=labels.video_ids[source.usable].tolist(),
     )
-    write_learned(
-        out, trained.cpu(), method, settings, classes=first.classes, widths=source.widths, sources=sources
-    )
+    write_learned(out, trained.cpu(), method, settings, source)
+
+
+def check_streams(streams: Sequence[Sequence[Features]], settings: AggregationSettings) -> None:
+    """As many checkpoints as streams (one, or those that a joint network names), each with something to say."""
+    expected = len(settings.streams) if isinstance(settings, JointSettings) else 1
+    if len(streams) != expected:
+        given = ", ".join(str(dumps[0].paths[0]) for dumps in streams)
+        raise ScoresError(
+            f"features of {len(streams)} checkpoints instead of {expected}: {given}. Dumps of one checkpoint are "
+            f"draws of one stream; give those of every stream, each once."
+        )
+    for dumps in streams:
+        if not dumps[0].present.any():
+            raise ScoresError(
+                f"{dumps[0].paths[0]}: no video has features (is all of it silent?), so nothing can be learned from "
+                f"it. Leave this stream out."
+            )
 
 
 def batches_from(source: FeatureSource, batch_size: int, seed: int, step: int) -> Iterator[Batch]:

@@ -4,7 +4,6 @@ On a labelled split weights are found and cross-fitted: each video's score comes
 label. Other splits are fused with the weights from all labelled videos.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from lgdnet.artefact import digest, provenance, write_text
 from lgdnet.fusion import Fitted, Fusion, Stream, cross_fit, deal_folds, fit, predict
 from lgdnet.log import progress, say
 from lgdnet.scores import Scores, ScoresError, align, read_scores, read_weights, write_scores, write_weights
-from lgdnet.scores.labels import Labels, check_labels, read_labels
+from lgdnet.scores.files import networks_of
+from lgdnet.scores.labels import Labels, check_class_order, check_labels, read_labels, rejected_ids
 
 
 def run(
@@ -28,19 +28,24 @@ def run(
     weights_out: Path | None = None,
     study_out: Path | None = None,
     weights: Path | None = None,
+    rejected: Path | None = None,
+    split: str | None = None,
     num_folds: int = 5,
     seed: int = 0,
 ) -> None:
     """Fuse the named score files.
 
     Without `weights` the manifest must be labelled: weights go to `weights_out`, the scores are cross-fitted, and
-    `study_out` tells what fusing is worth in sample and without each stream. With `weights` they are applied.
+    `study_out` tells what fusing is worth in sample and without each stream; the videos of the split that `rejected` lists count
+    as wrong there. With `weights` they are applied.
     """
     missing = [name for name in fusion.streams() if name not in score_files]
     if missing:
         raise ScoresError(f"fusion {fusion.name}: no score file was given for {', '.join(missing)}.")
     files = [read_scores(score_files[name]) for name in fusion.streams()]
     labels = read_labels(manifest)
+    num_rejected = len(rejected_ids(rejected, labels, split)) if rejected else 0
+    check_class_order(labels, files[0].classes, files[0].path)
     streams = aligned_streams(fusion.streams(), files, labels)
     everything = np.arange(len(labels))
     fits: list[Fitted] = []
@@ -62,21 +67,30 @@ def run(
         labels.video_ids[present],
         scores[present],
         files[0].classes,
+        kind="logits",
         absent=labels.video_ids[~present],
         provenance=provenance(
             {"fusion": described(fusion), "num_folds": num_folds, "seed": seed, "cross_fitted": bool(fits)},
             {str(file.path): digest(file.provenance) for file in files},
         ),
-        cost=total_cost(files),
+        networks=networks_of(files),
     )
     if study_out is not None:
-        lines = study(fusion, streams, labels, Stream(scores, present), num_folds=num_folds, seed=seed)
+        lines = study(
+            fusion,
+            streams,
+            labels,
+            Stream(scores, present, is_log=True),
+            num_rejected=num_rejected,
+            num_folds=num_folds,
+            seed=seed,
+        )
         write_text(study_out, pd.DataFrame(lines).to_csv(index=False, lineterminator="\n"))
 
 
 def check_enough(labels: Labels, file: Scores, num_folds: int) -> None:
     """Labelled, and at least one video per fold."""
-    check_labels(labels, len(file.classes), file.path)
+    check_labels(labels, file.classes, file.path)
     if len(labels) < num_folds:
         raise ScoresError(
             f"{labels.path}: {len(labels)} videos cannot be dealt into {num_folds} folds; "
@@ -110,52 +124,42 @@ def described(fusion: Fusion) -> dict[str, object]:
     }
 
 
-def total_cost(files: Sequence[Scores]) -> dict[str, float]:
-    """Parameters and GFLOPs of all networks together, each counted once, where every file states them.
-
-    A stream may be there twice (AP and TCP), and again inside a joint network: files tell by the digests of
-    their checkpoints.
-    """
-    keys = set.intersection(*(set(file.cost) for file in files))
-    networks: dict[str, Scores] = {}
-    for file in sorted(
-        files, key=lambda file: (checkpoints(file).count(","), file.cost.get("parameters", 0))
-    ):
-        digests = checkpoints(file)
-        if "," in digests and all(one in networks for one in digests.split(",")):
-            continue
-        networks[digests or str(file.path)] = file
-    return {key: sum(file.cost[key] for file in networks.values()) for key in sorted(keys)}
-
-
-def checkpoints(file: Scores) -> str:
-    """Digests of the networks behind a score file, joined by commas; empty for scores from outside."""
-    return json.loads(file.provenance.get("inputs", "{}")).get("checkpoints", "")
-
-
 def study(
-    fusion: Fusion, streams: Mapping[str, Stream], labels: Labels, whole: Stream, *, num_folds: int, seed: int
+    fusion: Fusion,
+    streams: Mapping[str, Stream],
+    labels: Labels,
+    whole: Stream,
+    *,
+    num_rejected: int,
+    num_folds: int,
+    seed: int,
 ) -> list[dict[str, object]]:
     """Accuracy of the `whole` fusion as reported, what in-sample weights would claim, and each stream's share.
 
     `brings` is the top-1 accuracy that is lost without the stream, with its 95 % paired bootstrap interval.
+    `num_rejected` videos have no row and are wrong everywhere, as in the leaderboard.
     """
     y, everything = labels.labels, np.arange(len(labels))
+
+    def ranks(scores: np.ndarray, present: np.ndarray) -> np.ndarray:
+        return metrics.with_misses(metrics.label_ranks(scores, y, present), num_rejected)
+
     folds = deal_folds(labels.video_ids, y, num_folds=num_folds, seed=seed)
-    hit = metrics.hits(whole.scores, y, 1, whole.present)
-    lines = [_study_line(fusion.name, "all, cross-fitted", whole.scores, y, whole.present)]
+    of_whole = ranks(whole.scores, whole.present)
+    lines = [_study_line(fusion.name, "all, cross-fitted", of_whole)]
     if fusion.learns:
         flattered = predict(fit(fusion, streams, y, everything), streams, everything)
-        lines.append(_study_line(fusion.name, "all, in sample", flattered[0], y, flattered[1]))
+        lines.append(_study_line(fusion.name, "all, in sample", ranks(*flattered)))
     names = fusion.streams()
     for name in progress(names, what=f"leave one out of {fusion.name}", unit="streams"):
         rest = fusion.without(name)
         if rest is None:
             continue
         scores, present, _ = cross_fit(rest, streams, y, folds)
-        test = metrics.paired_test(hit, metrics.hits(scores, y, 1, present), np.random.default_rng(seed))
+        of_rest = ranks(scores, present)
+        test = metrics.paired_test(of_whole < 1, of_rest < 1, np.random.default_rng(seed))
         lines.append(
-            _study_line(fusion.name, f"without {name}", scores, y, present)
+            _study_line(fusion.name, f"without {name}", of_rest)
             | {
                 "brings": f"{100 * test.difference:.2f}",
                 "brings_low": f"{100 * test.low:.2f}",
@@ -167,16 +171,14 @@ def study(
     return lines
 
 
-def _study_line(
-    fusion: str, what: str, scores: np.ndarray, labels: np.ndarray, present: np.ndarray
-) -> dict[str, object]:
-    ranks = metrics.label_ranks(scores, labels, present)
+def _study_line(fusion: str, what: str, ranks: np.ndarray) -> dict[str, object]:
+    top1, top5 = np.mean(ranks < 1), np.mean(ranks < 5)
     return {
         "fusion": fusion,
         "streams": what,
-        "Top1": f"{100 * np.mean(ranks < 1):.2f}",
-        "Top5": f"{100 * np.mean(ranks < 5):.2f}",
-        "avg_error": f"{100 * metrics.average_error(scores, labels, present):.2f}",
+        "Top1": f"{100 * top1:.2f}",
+        "Top5": f"{100 * top5:.2f}",
+        "avg_error": f"{100 * (1 - (top1 + top5) / 2):.2f}",
         "brings": "",
         "brings_low": "",
         "brings_high": "",

@@ -8,9 +8,9 @@ import numpy as np
 from lgdnet.artefact import file_digest, provenance
 from lgdnet.log import say
 from lgdnet.scores import ScoresError, write_scores
-from lgdnet.scores.errors import check_unique, some
+from lgdnet.scores.errors import check_finite, check_probabilities, check_unique, some
 from lgdnet.scores.foreign import Foreign, read_foreign
-from lgdnet.scores.labels import read_labels
+from lgdnet.scores.labels import Labels, check_class_order, read_labels
 
 
 def run(
@@ -43,14 +43,20 @@ def run(
     values = found.values
     if class_order is not None:
         values, names = _reorder(path, values, names, _lines(class_order))
+    check_unique(path, video_ids)
+    check_finite(path, values, video_ids, "scores", cure="Correct or remove them.")
     if kind == "auto":
-        kind = _kind(values)
+        kind = _kind(path, values)
         say(f"{path}: read as {kind}")
     if kind == "scores":  # other tools round: bring sums to 1 within what write_scores accepts
         sums = values.sum(axis=1, keepdims=True)
         values = np.where(np.abs(sums - 1) < 0.01, values / sums, values)
-    check_unique(path, video_ids)
-    absent = _absent(path, video_ids, manifest, allow_missing=allow_missing) if manifest else np.zeros(0, str)
+        check_probabilities(path, values, video_ids)
+    absent = np.zeros(0, str)
+    if manifest is not None:
+        labels = read_labels(manifest)
+        check_class_order(labels, names, path)
+        absent = _absent(path, video_ids, labels, allow_missing=allow_missing)
     write_scores(
         out,
         video_ids,
@@ -90,6 +96,7 @@ def _classes(path: Path, found: Foreign, classes: Path | None) -> list[str]:
         raise ScoresError(
             f"{classes or path}: {len(names)} classes for {found.values.shape[1]} columns of scores in {path}."
         )
+    check_unique(classes or path, names, what="class")
     return names
 
 
@@ -97,23 +104,32 @@ def _reorder(
     path: Path, values: np.ndarray, names: list[str], order: list[str]
 ) -> tuple[np.ndarray, list[str]]:
     odd = sorted(set(names) ^ set(order))
-    if odd or len(names) != len(set(names)):
+    if odd:
         raise ScoresError(
             f"{path}: its classes are not those of --class-order, first difference {some(odd, 1)}."
         )
     return values[:, [names.index(name) for name in order]], order
 
 
-def _kind(values: np.ndarray) -> Literal["scores", "logits"]:
-    """Rows that are nowhere negative and sum to 1 are probabilities."""
-    finite = values[np.isfinite(values).all(axis=1)]
-    sums = np.abs(finite.sum(axis=1) - 1) < 0.01
-    return "scores" if len(finite) and sums.all() and (finite >= 0).all() else "logits"
+def _kind(path: Path, values: np.ndarray) -> Literal["scores", "logits"]:
+    """Rows that are nowhere negative and sum to 1 are probabilities; what looks like both is an error."""
+    sums = values.sum(axis=1)
+    if len(values) and (values >= 0).all():
+        if (np.abs(sums - 1) < 0.01).all():
+            return "scores"
+        percent = (np.abs(sums - 100) < 1).all()
+        if percent or (values <= 1).all():
+            raise ScoresError(
+                f"{path}: its numbers lie within {'0..100' if percent else '0..1'} but its rows do not sum to 1, the "
+                f"first to {sums[0]:.4g}. Percentages, or probabilities of the best classes only? Bring the sums to 1, "
+                f"or say kind: logits if they are to be taken as logits."
+            )
+    return "logits"
 
 
-def _absent(path: Path, video_ids: np.ndarray, manifest: Path, *, allow_missing: bool) -> np.ndarray:
+def _absent(path: Path, video_ids: np.ndarray, labels: Labels, *, allow_missing: bool) -> np.ndarray:
     """Ids of the manifest that the file has no scores for."""
-    expected = read_labels(manifest).video_ids
+    expected, manifest = labels.video_ids, labels.path
     unknown = sorted(set(video_ids.tolist()) - set(expected.tolist()))
     missing = sorted(set(expected.tolist()) - set(video_ids.tolist()))
     if unknown:

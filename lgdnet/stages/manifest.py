@@ -13,6 +13,7 @@ import pandas as pd
 
 from lgdnet.artefact import atomic
 from lgdnet.datasets.listing import list_dataset
+from lgdnet.datasets.probing import PROBERS, probe_all, probe_options
 from lgdnet.datasets.rows import SPLIT_NAMES
 from lgdnet.errors import InputError
 from lgdnet.log import say, warn
@@ -23,7 +24,6 @@ from lgdnet.manifest import (
     write_rejected,
 )
 from lgdnet.settings import DatasetSettings, ManifestSettings
-from lgdnet.stages.probing import PROBERS, probe_all, probe_options
 from lgdnet.video.probe import VERDICTS
 
 

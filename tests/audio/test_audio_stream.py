@@ -13,6 +13,7 @@ from lgdnet.audio.picture import Span, envelope, rows_of, sound_figure, spans
 from lgdnet.audio.probing import probe_as_dict
 from lgdnet.audio.reading import AudioError, SoundFacts, probe_sound
 from lgdnet.batch import Batch
+from lgdnet.datasets import probing
 from lgdnet.manifest import read_manifest
 from lgdnet.models import build_model
 from lgdnet.models.inflate import load_weights
@@ -44,7 +45,7 @@ def in_this_process(monkeypatch):
         return ((i, answer(*call)) for i, call in enumerate(calls))
 
     monkeypatch.setattr(extraction, "killable_map", call_here)
-    monkeypatch.setattr(manifest, "killable_map", call_here)
+    monkeypatch.setattr(probing, "killable_map", call_here)
 
 
 def sounds(folder: Path, split: str) -> None:

@@ -38,7 +38,9 @@ def top1(scores, labels=LABELS):
 def test_given_weights_are_the_weighted_mean_of_scores():
     fusion = Fusion("two", ("good", "fair"), weights=(3, 1))
     fused, present = predict(fit(fusion, STREAMS, LABELS, ROWS), STREAMS, ROWS)
-    np.testing.assert_allclose(fused, (3 * STREAMS["good"].scores + STREAMS["fair"].scores) / 4, atol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(fused), (3 * STREAMS["good"].scores + STREAMS["fair"].scores) / 4, atol=1e-6
+    )
     assert present.all()
 
 
@@ -46,7 +48,7 @@ def test_averaging_logits_is_the_geometric_mean_of_scores():
     fusion = Fusion("two", ("good", "fair"), weights=(2, 1), of="logits")
     fused, _ = predict(fit(fusion, STREAMS, LABELS, ROWS), STREAMS, ROWS)
     product = (STREAMS["good"].scores ** 2 * STREAMS["fair"].scores) ** (1 / 3)
-    np.testing.assert_allclose(fused, product / product.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused), product / product.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 @pytest.mark.parametrize("of", ["scores", "logits"])
@@ -55,15 +57,56 @@ def test_a_missing_stream_leaves_its_weight_to_the_others(of):
     streams = {"good": STREAMS["good"], "audio": Stream(STREAMS["fair"].scores * heard[:, None], heard)}
     fused, present = predict(fit(Fusion("x", ("good", "audio"), of=of), streams, LABELS, ROWS), streams, ROWS)
     assert present.all()
-    np.testing.assert_allclose(fused[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused)[~heard], STREAMS["good"].scores[~heard], rtol=1e-4)
 
 
-def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order():
+@pytest.mark.parametrize("of", ["scores", "logits"])
+def test_a_stream_of_weight_zero_speaks_for_the_videos_that_only_it_has(of):
+    seen = np.arange(N) % 2 == 0
+    streams = {"good": Stream(STREAMS["good"].scores * seen[:, None], seen), "fair": STREAMS["fair"]}
+    fusion = Fusion("x", ("good", "fair"), weights=(1, 0), of=of)
+    fused, present = predict(fit(fusion, streams, LABELS, ROWS), streams, ROWS)
+    assert present.all()
+    np.testing.assert_allclose(np.exp(fused)[seen], STREAMS["good"].scores[seen], rtol=1e-4)
+    np.testing.assert_allclose(np.exp(fused)[~seen], STREAMS["fair"].scores[~seen], rtol=1e-4)
+
+
+@pytest.mark.parametrize("of", ["scores", "logits"])
+def test_a_search_judges_weights_as_they_will_be_applied(of):
+    generator = np.random.default_rng(0)
+    present = generator.random((3, N)) < 0.5
+    present[0, ~present.any(axis=0)] = True
+    values = softmax(generator.normal(size=(3, N, K))) * present[:, :, None]
+    for weights in (np.array([1.0, 0, 0]), np.array([0.5, 0.5, 0]), np.array([0.2, 0.3, 0.5])):
+        fused = Candidates(values, present, of).fused(weights)
+        for n in range(N):
+            here = present[:, n] & (weights > 0) if (weights * present[:, n]).any() else present[:, n]
+            own = np.where(here, weights if (weights * here).any() else 1, 0)
+            np.testing.assert_allclose(fused[n], own @ values[:, n] / own.sum(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("of", ["scores", "logits"])
+@pytest.mark.parametrize("inside", [True, False], ids=["inner", "outer"])
+def test_logits_of_any_offset_and_far_beyond_underflow_keep_their_order(of, inside):
     logits = np.random.default_rng(0).normal(size=(N, K)).astype(np.float32) * 300
     streams = {"loud": Stream(logits + 1000, ALL, is_log=True), "fair": STREAMS["fair"]}
-    fitted = fit(Fusion("x", ("loud", "fair"), weights=(1, 0), of="logits"), streams, LABELS, ROWS)
-    fused, _ = predict(fitted, streams, ROWS)
-    assert (fused.argmax(axis=1) == logits.argmax(axis=1)).all() and np.isfinite(fused).all()
+    fusion = Fusion("x", ("loud", "fair"), weights=(1, 0), of=of)
+    if inside:
+        fusion = Fusion("y", (fusion,))
+    fused, _ = predict(fit(fusion, streams, LABELS, ROWS), streams, ROWS)
+    assert (metrics.top_classes(fused, K) == metrics.top_classes(logits, K)).all()
+    assert np.isfinite(fused).all()
+
+
+def test_probabilities_of_another_tool_keep_their_order_down_to_the_smallest():
+    scores = softmax(np.random.default_rng(0).normal(size=(N, K)) * 15)
+    assert scores.min() < 1e-20
+    fused, _ = predict(
+        fit(Fusion("x", ("s",), of="logits"), {"s": Stream(scores, ALL)}, LABELS, ROWS),
+        {"s": Stream(scores, ALL)},
+        ROWS,
+    )
+    assert (metrics.top_classes(fused, K) == metrics.top_classes(scores, K)).all()
 
 
 def test_a_video_without_any_stream_is_absent_not_a_guess():
@@ -118,7 +161,7 @@ def test_a_fusion_of_fusions_is_the_fusion_of_what_they_say():
     outer = Fusion("outer", (inner, "noise"), weights=(1, 1))
     fused, _ = predict(fit(outer, STREAMS, LABELS, ROWS), STREAMS, ROWS)
     expected = (STREAMS["good"].scores + 3 * STREAMS["fair"].scores) / 8 + STREAMS["noise"].scores / 2
-    np.testing.assert_allclose(fused, expected, atol=1e-6)
+    np.testing.assert_allclose(np.exp(fused), expected, atol=1e-6)
     assert outer.streams() == ["good", "fair", "noise"]
     assert outer.without("fair").streams() == ["good", "noise"]
     assert outer.without("fair").members[0].weights == (1,)
@@ -146,16 +189,23 @@ def test_calibration_lowers_the_calibration_error_of_an_overconfident_stream():
     streams = {"loud": signal(5, 1.0, scale=4.0)}
     fused, _, _ = cross_fit(Fusion("x", ("loud",), calibrate=True), streams, LABELS, FOLDS)
     error = metrics.expected_calibration_error
-    assert error(fused, LABELS) < 0.5 * error(streams["loud"].scores, LABELS)
+    assert error(np.exp(fused), LABELS) < 0.5 * error(streams["loud"].scores, LABELS)
 
 
-def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid():
-    values = np.stack([STREAMS[name].scores for name in ("good", "fair")])
+@pytest.mark.parametrize("lacking", [0.0, 0.7])
+def test_the_mixture_by_em_is_the_best_point_of_a_fine_grid(lacking):
+    present = np.ones((2, N), bool)
+    present[1] = np.random.default_rng(4).random(N) >= lacking
+    values = np.stack([signal(8, 1.2).scores, signal(9, 1.0).scores]) * present[:, :, None]
     own = values[:, np.arange(N), LABELS][:, :, None]
-    weights = most_likely_mixture(Candidates(own, np.ones((2, N), bool)))
+    weights = most_likely_mixture(Candidates(own, present), num_steps=400)
     grid = np.linspace(0.001, 0.999, 999)
-    likelihood = [np.log(w * own[0] + (1 - w) * own[1]).sum() for w in grid]
-    assert weights[0] == pytest.approx(grid[np.argmax(likelihood)], abs=0.01)
+
+    def likelihood(w):
+        shared = np.array([w, 1 - w])[:, None] * present
+        return np.log((shared * own[:, :, 0]).sum(axis=0) / shared.sum(axis=0)).sum()
+
+    assert weights[0] == pytest.approx(grid[np.argmax([likelihood(w) for w in grid])], abs=0.01)
 
 
 def test_folds_depend_on_names_alone_and_spread_every_class():

@@ -13,7 +13,7 @@ import pytest
 from barcodes import barcode, write_video
 from containers import CONTAINERS, FIRST_NUMBER, NUM_FRAMES, ROTATION
 
-from lgdnet.stages.probing import probe_all
+from lgdnet.datasets.probing import probe_all
 from lgdnet.video import VideoError, read_frames
 from lgdnet.video.reader import decoded, opened
 

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from barcodes import write_video
 
+from lgdnet.datasets import probing
 from lgdnet.errors import InputError
 from lgdnet.manifest import ManifestError, read_classes, read_manifest, read_rejected
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.stages import manifest as stage
-from lgdnet.stages import probing
 from lgdnet.stages.manifest import health
 from lgdnet.watchdog import Failure
 

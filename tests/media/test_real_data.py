@@ -8,8 +8,8 @@ import pytest
 
 from lgdnet.datasets import DATASETS, Annotations
 from lgdnet.datasets.activitynet import read_predictions
+from lgdnet.datasets.probing import probe_all
 from lgdnet.manifest import read_classes
-from lgdnet.stages.probing import probe_all
 from lgdnet.video import probe, read_frames
 
 ROOT = Path(os.environ.get("LGDNET_REAL_DATA", "/nowhere"))

@@ -14,7 +14,7 @@ import resource, sys, time
 from pathlib import Path
 from lgdnet.settings import DatasetSettings, ManifestSettings
 from lgdnet.stages import manifest as stage
-from lgdnet.stages import probing
+from lgdnet.datasets import probing
 from lgdnet.video.probe import Probe
 from dataclasses import asdict
 

@@ -193,7 +193,7 @@ def test_duplicated_ids_missing_damaged_and_unfinished_files_are_named(tmp_path)
     with pytest.raises(ScoresError, match=r"gone.h5: no such features file"):
         read_features([tmp_path / "gone.h5"])
     (tmp_path / "text.h5").write_text("hello")
-    with pytest.raises(ScoresError, match=r"text.h5: not a readable HDF5 file"):
+    with pytest.raises(ScoresError, match=r"text.h5: cannot be read"):
         read_features([tmp_path / "text.h5"])
     path = dump(tmp_path / "cut.h5")
     with h5py.File(path, "a") as h5:
@@ -210,7 +210,7 @@ def test_a_flipped_byte_is_noticed(tmp_path):
     path.write_bytes(data)
     features = read_features([path])
     features.read("features_local", 0)
-    with pytest.raises(ScoresError, match=r"f.h5: features_local cannot be read, its checksum"):
+    with pytest.raises(ScoresError, match=r"f.h5: cannot be read .*Delete it and dump it"):
         features.read("features_local", 1)
 
 

@@ -25,7 +25,7 @@ def damage(path, name, value):
 
 
 def test_a_score_file_round_trips(tmp_path):
-    found = save(tmp_path / "s.h5", absent=["e"], cost={"parameters": 3.0})
+    found = save(tmp_path / "s.h5", absent=["e"], networks={"c": {"parameters": 3.0}})
     assert found.video_ids.tolist() == IDS.tolist() and found.absent.tolist() == ["e"]
     assert (found.scores == SCORES).all() and found.classes == CLASSES and found.cost == {"parameters": 3.0}
 
@@ -44,6 +44,14 @@ def test_a_missing_id_is_an_error_and_an_absent_one_is_not(tmp_path):
     told = save(tmp_path / "told.h5", IDS[:3], SCORES[:3], absent=["d"])
     aligned, present = align([told], IDS, tmp_path / "m.csv")
     assert present.tolist() == [[True, True, True, False]] and (aligned[0, 3] == 0).all()
+
+
+def test_scores_of_more_videos_than_the_split_has_are_an_error(tmp_path):
+    whole = save(tmp_path / "whole.h5", absent=["e"])
+    for known, num, first in ((IDS, 1, "'e'"), (np.array(["a", "b", "c", "e"]), 1, "'d'")):
+        message = rf"whole.h5: {num} of its 5 videos are not in .*m.csv, first {first}"
+        with pytest.raises(ScoresError, match=message):
+            align([whole], known, tmp_path / "m.csv")
 
 
 def test_different_class_lists_are_an_error(tmp_path):

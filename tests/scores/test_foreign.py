@@ -119,7 +119,10 @@ def test_folders_and_endings_of_ids_can_be_dropped(tmp_path, lists):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"values": np.where(LOGITS > 1, np.nan, LOGITS)}, r"s.h5: scores of \d videos are NaN or infinite"),
+        (
+            {"values": np.where(LOGITS > 1, np.nan, LOGITS)},
+            r"x.npy: scores of \d videos are NaN or infinite.* Correct",
+        ),
         ({"values": LOGITS[:2]}, r"ids.txt: 4 ids for 2 rows of scores in .*x.npy"),
         ({"values": LOGITS[:, :2]}, r"classes.txt: 3 classes for 2 columns of scores in .*x.npy"),
         ({"values": LOGITS[None]}, r"x.npy: scores of shape \(1, 4, 3\); one row of class scores per video"),
@@ -127,7 +130,7 @@ def test_folders_and_endings_of_ids_can_be_dropped(tmp_path, lists):
         ({"classes": None}, r"x.npy: no class names in the file; give --classes"),
         ({"ids": Path("gone.txt")}, r"gone.txt: no such file; it should hold one name per line"),
         ({"id_list": "a\nb\na\nd"}, r"x.npy: video 'a' occurs 2 times"),
-        ({"kind": "scores"}, r"s.h5: scores of 4 videos are no probabilities"),
+        ({"kind": "scores"}, r"x.npy: scores of 4 videos are no probabilities"),
     ],
 )
 def test_faults_are_errors_with_the_files_name(tmp_path, lists, change, message):
@@ -153,11 +156,98 @@ def test_unknown_endings_and_keys_say_what_there_is(tmp_path, lists):
     with pytest.raises(ScoresError, match=r"x.npy: cannot be read without unpickling"):
         import_scores.run(tmp_path / "x.npy", tmp_path / "s.h5", **lists)
     (tmp_path / "x.csv").write_text("id,run,jump,sing\na,1,2,hello\n")
-    with pytest.raises(ScoresError, match=r"s.h5: scores of 1 videos are NaN"):
+    with pytest.raises(ScoresError, match=r"x.csv: scores of 1 videos are NaN"):
         import_scores.run(tmp_path / "x.csv", tmp_path / "s.h5")
     (tmp_path / "x.pkl").write_bytes(pickle.dumps([[1.0, 2.0], [1.0]]))
     with pytest.raises(ScoresError, match=r"x.pkl: its rows are not numbers of one length"):
         import_scores.run(tmp_path / "x.pkl", tmp_path / "s.h5", **lists)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "run,jump,sing\na,1,2,3\n",
+            "3 names in its first line for 4 columns. The first line names the column",
+        ),
+        ("a,1.5,2,3\nb,1,2,3\n", "its first line holds scores, not names"),
+        ("id;run;jump;sing\na;1;2;3\n", "1 columns in its first line; .* separated by commas"),
+        ("id,run,run,sing\na,1,2,3\n", "class 'run' occurs 2 times"),
+        ("id,run,jump,sing\na,1,2,3\nb,1,2,3,4\n", "not a table of scores .*line 3"),
+        ("id,run,jump,sing\na,1,2\nb,1,2,3\n", "4 names in its first line for 3 columns"),
+        ("id,run,jump,sing\n", "no rows under its first line"),
+        ("", "0 columns in its first line"),
+    ],
+)
+def test_a_table_without_ids_or_names_is_an_error(tmp_path, text, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ScoresError, match=f"x.csv: {message}"):
+        import_scores.run(tmp_path / "x.csv", tmp_path / "s.h5")
+
+
+def test_classes_of_a_table_may_be_numbers_that_count(tmp_path):
+    (tmp_path / "x.csv").write_text("id,0,1,2\na,1,2,3\n")
+    import_scores.run(tmp_path / "x.csv", tmp_path / "s.h5")
+    assert read_scores(tmp_path / "s.h5").classes == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            100 * softmax(LOGITS),
+            r"its numbers lie within 0..100 but its rows do not sum to 1, the first to 100\. .* kind: logits",
+        ),
+        (
+            np.where(softmax(LOGITS) > 0.4, softmax(LOGITS), 0),
+            r"its numbers lie within 0..1 but its rows do not sum to 1",
+        ),
+        (LOGITS + 1j, r"its rows are not numbers of one length \(they are complex\)"),
+        (LOGITS.astype(float) * 1e200, r"scores of 4 videos are NaN or infinite"),
+    ],
+)
+def test_numbers_that_could_mean_anything_are_asked_about(tmp_path, lists, values, message):
+    np.save(tmp_path / "x.npy", np.asarray(values, complex if np.iscomplexobj(values) else float))
+    with pytest.raises(ScoresError, match=rf"x.npy: {message}"):
+        import_scores.run(tmp_path / "x.npy", tmp_path / "s.h5", **lists)
+
+
+def test_what_is_asked_about_can_be_told(tmp_path, lists):
+    np.save(tmp_path / "x.npy", 100 * softmax(LOGITS))
+    import_scores.run(tmp_path / "x.npy", tmp_path / "s.h5", **lists, kind="logits")
+    assert read_scores(tmp_path / "s.h5").kind == "logits"
+
+
+def test_ids_may_be_a_column_or_bytes_but_not_a_table(tmp_path, lists):
+    keys = {"ids_key": "ids", "classes": lists["classes"]}
+    for ids in (np.array(IDS)[:, None], np.array(["ä", "b", "c", "d"])[:, None], np.char.encode(IDS)):
+        np.savez(tmp_path / "x.npz", scores=LOGITS, ids=ids)
+        import_scores.run(tmp_path / "x.npz", tmp_path / "s.h5", **keys)
+        found = read_scores(tmp_path / "s.h5").video_ids
+        assert found.shape == (4,) and found[1:].tolist() == IDS[1:]
+    np.savez(tmp_path / "x.npz", scores=LOGITS, ids=np.array([IDS, IDS]))
+    with pytest.raises(ScoresError, match=r"x.npz: ids of shape \(2, 4\); a list of names is needed"):
+        import_scores.run(tmp_path / "x.npz", tmp_path / "s.h5", **keys)
+    np.savez(tmp_path / "x.npz", scores=LOGITS, ids=np.array([b"\xff"] * 4))
+    with pytest.raises(ScoresError, match=r"x.npz: ids are not UTF-8"):
+        import_scores.run(tmp_path / "x.npz", tmp_path / "s.h5", **keys)
+
+
+@pytest.mark.parametrize("kept", [0, 60, -30])
+@pytest.mark.parametrize("ending", [".npz", ".npy"])
+def test_a_file_cut_short_is_an_error_with_its_name(tmp_path, lists, ending, kept):
+    path = tmp_path / f"x{ending}"
+    save(path, "")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(ScoresError, match=f"x{ending}: (damaged, or not what its name says|cannot be read)"):
+        import_scores.run(path, tmp_path / "s.h5", **lists)
+
+
+def test_an_archive_called_npy_is_an_error(tmp_path, lists):
+    save(tmp_path / "x.npz", "")
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    with pytest.raises(ScoresError, match=r"x.npy: several arrays; rename it to .npz"):
+        import_scores.run(tmp_path / "x.npy", tmp_path / "s.h5", **lists)
 
 
 class Evil:

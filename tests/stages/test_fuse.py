@@ -6,46 +6,16 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import CLASSES, GENERATOR, IDS, LABELS, STREAMS, K, N
 
 from lgdnet.errors import InputError
 from lgdnet.fusion import Fusion
 from lgdnet.history import History
 from lgdnet.leaderboard import Row, printed, rows_from_json
-from lgdnet.scores import ScoresError, read_scores, read_weights, softmax, write_scores
+from lgdnet.scores import ScoresError, read_scores, read_weights, write_scores
 from lgdnet.stages import compare, evaluate, fuse
 
-N, K = 300, 4
-GENERATOR = np.random.default_rng(0)
-LABELS = GENERATOR.integers(0, K, N)
-IDS = np.array([f"v{i:03d}" for i in range(N)])
-CLASSES = ["a", "b", "c", "d"]
-
-
-def stream(strength):
-    logits = GENERATOR.normal(size=(N, K))
-    logits[np.arange(N), LABELS] += strength
-    return softmax(logits)
-
-
-STREAMS = {"frame": stream(1.5), "flow": stream(1.2), "noise": stream(0)}
 SEARCHED = Fusion("all", ("frame", Fusion("motion", ("flow", "noise"), "greedy")), "convex", calibrate=True)
-
-
-@pytest.fixture
-def folder(tmp_path):
-    pd.DataFrame({"video_id": IDS, "label": [CLASSES[y] for y in LABELS], "class_index": LABELS}).to_csv(
-        tmp_path / "validation.csv", index=False
-    )
-    for name, scores in STREAMS.items():
-        write_scores(
-            tmp_path / f"{name}.h5",
-            IDS,
-            scores,
-            CLASSES,
-            provenance={"settings": "{}"},
-            cost={"parameters": 10},
-        )
-    return tmp_path
 
 
 def run(folder, fusion=SEARCHED, **options):
@@ -121,6 +91,53 @@ def test_weights_found_on_one_split_are_applied_to_another(folder):
     assert in_sample.mean() > 0.7
 
 
+def test_a_fusion_that_is_used_twice_is_written_once_and_read_back(folder):
+    motion = Fusion("motion", ("flow", "noise"), "greedy")
+    twice = Fusion("all", (motion, Fusion("both", (motion, "frame"), "convex")), "convex")
+    run(folder, twice, weights_out=folder / "weights.csv")
+    assert len(pd.read_csv(folder / "weights.csv")) == 6 * (2 + 2 + 2)
+    assert len(run(folder, twice, weights=folder / "weights.csv")) == N
+
+
+@pytest.mark.parametrize(
+    ("fusion", "message"),
+    [
+        (Fusion("all", ("frame", "flow"), "greedy"), "found with method 'convex', not 'greedy'"),
+        (Fusion("all", ("frame", "flow"), "convex", of="logits"), "found with of 'scores', not 'logits'"),
+        (
+            Fusion("all", ("frame", "flow"), "convex", calibrate=True),
+            "found with calibrate 'false', not 'true'",
+        ),
+    ],
+)
+def test_weights_found_in_another_way_are_an_error(folder, fusion, message):
+    run(folder, Fusion("all", ("frame", "flow"), "convex"), weights_out=folder / "weights.csv")
+    with pytest.raises(ScoresError, match=f"weights.csv: weights of all were {message}. Delete it"):
+        run(folder, fusion, weights=folder / "weights.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("weight", "x", "weight 'x' is no finite number"),
+        ("temperature", "inf", "temperature 'inf' is no finite number"),
+        ("temperature", "0", "weights of all must be >= 0 and not all 0, temperatures above 0"),
+        ("weight", "-1", "weights of all must be >= 0"),
+    ],
+)
+def test_a_bad_value_among_the_weights_is_an_error(folder, column, value, message):
+    both = Fusion("all", ("frame", "flow"), "convex")
+    run(folder, both, weights_out=folder / "weights.csv")
+    table = pd.read_csv(folder / "weights.csv", dtype=str)
+    table.loc[0, column] = value
+    table.to_csv(folder / "weights.csv", index=False)
+    with pytest.raises(ScoresError, match=f"weights.csv: {message}"):
+        run(folder, both, weights=folder / "weights.csv")
+    (folder / "weights.csv").write_text("")
+    with pytest.raises(ScoresError, match=r"weights.csv: not a table of weights"):
+        run(folder, both, weights=folder / "weights.csv")
+
+
 def test_weights_of_another_fusion_are_an_error(folder):
     run(folder, weights_out=folder / "weights.csv")
     other = Fusion("all", ("frame", "noise"), "convex")
@@ -150,6 +167,14 @@ def test_the_study_tells_what_each_stream_brings(folder):
     assert noise["brings_low"] <= noise["brings"] <= noise["brings_high"] < 5
 
 
+def test_the_study_goes_on_where_only_streams_of_weight_zero_are_left(folder):
+    run(folder, Fusion("all", ("frame", "noise"), weights=(1, 0)), study_out=folder / "study.csv")
+    study = pd.read_csv(folder / "study.csv").set_index("streams")
+    noise = 100 * (STREAMS["noise"].argmax(axis=1) == LABELS).mean()
+    assert study.loc["without frame", "Top1"] == pytest.approx(noise, abs=0.01)
+    assert study.loc["without noise", "brings"] == 0
+
+
 def test_a_fusion_without_its_score_file_or_labels_is_an_error(folder):
     with pytest.raises(ScoresError, match=r"fusion x: no score file was given for sound"):
         run(folder, Fusion("x", ("frame", "sound")))
@@ -168,31 +193,42 @@ def test_fewer_videos_than_folds_is_an_error(folder):
         run(folder, num_folds=301)
 
 
-def test_a_network_that_is_there_twice_is_counted_once(folder):
-    def save(name, digests, parameters):
-        provenance = {"inputs": json.dumps({"checkpoints": digests})}
+def test_a_network_is_counted_once_however_many_members_use_it(folder):
+    costs = {
+        "frame": {"parameters": 100, "gflops_per_clip": 5},
+        "flow": {"parameters": 200, "gflops_per_clip": 6},
+        "tcp": {"parameters": 7, "gflops_per_clip": 0},
+        "joint": {"parameters": 13, "gflops_per_clip": 0},
+    }
+    members = {"ap": ("frame",), "tcp": ("frame", "tcp"), "joint": ("frame", "flow", "joint"), "outside": ()}
+    for name, behind in members.items():
         write_scores(
             folder / f"{name}.h5",
             IDS,
             STREAMS["flow"],
             CLASSES,
-            provenance=provenance,
-            cost={"parameters": parameters},
+            provenance={},
+            networks={key: costs[key] for key in behind},
         )
-        return read_scores(folder / f"{name}.h5")
 
-    pooled, tcp, other = save("pooled", "a", 10), save("tcp", "a", 12), save("other", "b", 100)
-    joint = save("joint", "a,b", 115)
-    assert fuse.total_cost([pooled, tcp, other]) == {"parameters": 112}
-    assert fuse.total_cost([joint, pooled, other]) == {"parameters": 110}
-    assert fuse.total_cost([joint, other]) == {"parameters": 215}
-    assert fuse.total_cost([pooled, read_scores(folder / "frame.h5")]) == {"parameters": 20}
+    def cost(*names):
+        files = {name: folder / f"{name}.h5" for name in names}
+        fuse.run(files, folder / "validation.csv", folder / "x.h5", fusion=Fusion("x", names))
+        return read_scores(folder / "x.h5").cost
+
+    assert cost("ap", "tcp") == {"parameters": 107, "gflops_per_clip": 5}
+    assert cost("tcp", "joint") == {"parameters": 320, "gflops_per_clip": 11}
+    assert cost("ap", "joint") == {"parameters": 313, "gflops_per_clip": 11}
+    assert cost("tcp", "outside") == {}
+    assert cost("tcp", "noise") == {"parameters": 117}  # nobody stated the GFLOPs of noise
 
 
 def test_a_fusion_is_read_from_json(folder):
     text = json.dumps(
         {"name": "a", "members": ["x", {"name": "b", "members": ["y"], "method": "stack"}], "weights": [1, 2]}
     )
+    twice = {"name": "b", "members": ["y"]}
+    assert Fusion.from_json(json.dumps({"name": "a", "members": [twice, "y", twice]})).streams() == ["y"]
     fusion = Fusion.from_json(text)
     assert fusion.weights == (1, 2) and fusion.streams() == ["x", "y"] and fusion.learns
     assert fuse.described(fusion)["members"][1]["method"] == "stack"
@@ -202,6 +238,14 @@ def test_a_fusion_is_read_from_json(folder):
         '{"name": "a"}',
         '{"name": "a", "members": ["x"], "method": "magic"}',
         '{"name": "a", "members": ["x"], "weights": [1, 2]}',
+        '{"name": "a", "members": ["x"], "weights": [1], "method": "convex"}',
+        '{"name": "a", "members": ["x", "y"], "weights": [0, 0]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, -1]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, NaN]}',
+        '{"name": "a", "members": ["x", "y"], "weights": [2, "1"]}',
+        '{"name": "a", "members": ["x", {"name": "a", "members": ["y"]}]}',
+        '{"name": "a", "members": ["b", {"name": "b", "members": ["y"]}]}',
+        '{"name": "a", "members": [{"name": "b", "members": ["x"]}, {"name": "b", "members": ["y"]}]}',
     ):
         with pytest.raises(InputError, match="--fusion: not a fusion"):
             Fusion.from_json(bad)
@@ -284,6 +328,9 @@ def test_the_table_is_printed_plain_and_as_markdown(folder):
     assert lines[0].startswith("| Input | Backbone |") and lines[1].startswith("| --- |") and len(lines) == 5
     with pytest.raises(InputError, match=r"gone.csv: no such leaderboard"):
         printed(folder / "gone.csv")
+    (folder / "empty.csv").write_text("")
+    with pytest.raises(InputError, match=r"empty.csv: not a leaderboard"):
+        printed(folder / "empty.csv")
 
 
 def test_comparing_a_stream_with_itself_and_with_noise(folder):

@@ -142,6 +142,7 @@ rule fuse:
     input:
         scores=lambda wildcards: leaves(wildcards, CHALLENGE.evaluate.split),
         manifest=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
+        rejected=results("manifest/rejected.csv"),
     output:
         scores=results(f"fusions/{{fusion}}/{CHALLENGE.evaluate.split}.h5"),
         weights=results("fusions/{fusion}/weights.csv"),
@@ -156,6 +157,7 @@ rule fuse:
         seed=CHALLENGE.evaluate.seed,
     shell:
         "python -m lgdnet fuse {input.scores:q} --fusion {params.fusion:q} --manifest {input.manifest:q}"
+        " --rejected {input.rejected:q}"
         " --num-folds {params.num_folds} --seed {params.seed} --weights-out {output.weights:q}"
         " --study-out {output.study:q} --out {output.scores:q} 2> {log:q}"
 
