@@ -18,6 +18,8 @@ from typing import Any
 from lgdnet import __version__
 from lgdnet.errors import InputError
 
+METADATA_KEY = "lgdnet"  # of the one entry of text in a safetensors file: JSON
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:

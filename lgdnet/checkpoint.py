@@ -24,11 +24,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lgdnet.artefact import atomic, code_version, full_disk_explained, remove_leftovers
+from lgdnet.artefact import METADATA_KEY, atomic, code_version, full_disk_explained, remove_leftovers
 from lgdnet.errors import InputError
 from lgdnet.log import say, warn
 
-METADATA_KEY = "lgdnet"
 MODEL_FORMAT = "lgdnet-model-1"
 TRAINING_FORMAT = "lgdnet-training-1"
 NUM_KEPT = 2
