@@ -9,7 +9,7 @@ rule fit_check_stream:
         results("streams/{stream}/fit_check.txt"),
     log:
         results("logs/fit_check/{stream}.log"),
-    threads: 2
+    threads: CHALLENGE.threads.train  # as many as training will have
     params:
         config=lambda wildcards: workflow.configfiles[-1],
         data_root=CHALLENGE.data_root,
