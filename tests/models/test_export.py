@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 
 def small(name: str = "lgd-p3d-resnet18", **choices):
-    return randomise(build_model(name, in_channels=3, num_classes=5, width=8, **choices))
+    return randomise(build_model(name, in_channels=3, num_classes=5, width=8, **choices)).eval()
 
 
 @pytest.mark.slow
