@@ -5,6 +5,7 @@ carries its settings, the code version and the digests of its inputs.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lgdnet import __version__
+from lgdnet.errors import InputError
+
+METADATA_KEY = "lgdnet"  # of the one entry of text in a safetensors file: JSON
 
 
 @contextlib.contextmanager
@@ -31,6 +35,26 @@ def atomic(path: Path) -> Iterator[Path]:
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_explained(path: Path, kind: type[InputError] = InputError) -> Iterator[None]:
+    """Turn what says that the disk is full into one line. Errors: `kind`."""
+    try:
+        yield
+    except Exception as error:  # libraries that write have errors of their own for it
+        words = ("No space left", "quota")
+        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and not any(
+            word.lower() in str(error).lower() for word in words
+        ):
+            raise
+        raise kind(f"{path}: not written, the disk is full. Free some space and start again.") from None
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Delete temporary files of processes that were killed while they wrote `name`. Nobody may be writing it."""
+    for path in folder.glob(f"{name}.*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def flush_to_disk(path: Path) -> None:

@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,14 +24,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lgdnet.artefact import atomic, code_version
+from lgdnet.artefact import METADATA_KEY, atomic, code_version, full_disk_explained, remove_leftovers
 from lgdnet.errors import InputError
-from lgdnet.log import warn
+from lgdnet.log import say, warn
 
-METADATA_KEY = "lgdnet"
 MODEL_FORMAT = "lgdnet-model-1"
 TRAINING_FORMAT = "lgdnet-training-1"
 NUM_KEPT = 2
+CHECKPOINTS = "step-*.safetensors"
+FIGURES = ("history.csv", "bad_steps*.csv")
 
 
 class CheckpointError(InputError):
@@ -56,15 +57,24 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 class Checkpoints:
-    """The folder of one training run: the two newest checkpoints, and nothing of another run.
+    """The folder of one training run: its two newest checkpoints; those of other runs lie aside in `old-...`.
 
     `identity` is a text that changes with everything that changes the result. A checkpoint of another
-    identity is of another run: it is never resumed from.
+    identity is of another run: it is never resumed from. `details` change the result's rounding at most;
+    where they differ the run goes on with a warning. The run's figures lie beside the folder.
     """
 
-    def __init__(self, folder: Path, *, identity: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        identity: str = "",
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.identity = identity
+        self.details = dict(details or {})
+        self.last: int | None = None  # the step that this process has saved or gone on from
 
     def path(self, step: int) -> Path:
         """Where the state after `step` steps is kept."""
@@ -72,7 +82,7 @@ class Checkpoints:
 
     def paths(self) -> list[Path]:
         """All checkpoints there are, newest first."""
-        return sorted(self.folder.glob("step-*.safetensors"), reverse=True)
+        return sorted(self.folder.glob(CHECKPOINTS), reverse=True)
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after `step` steps, then remove all but the newest two of this run.
@@ -80,17 +90,23 @@ class Checkpoints:
         Errors: CheckpointError when the disk is full; the checkpoints that were there stay whole.
         """
         tensors, skeleton = packed(state)
-        metadata = {"format": TRAINING_FORMAT, "identity": self.identity, "step": str(step)}
+        metadata = {
+            "format": TRAINING_FORMAT,
+            "identity": self.identity,
+            "step": str(step),
+            "details": json.dumps(self.details, sort_keys=True),
+        }
         try:
             write_tensors(self.path(step), tensors, {**metadata, "state": json.dumps(skeleton)})
         except CheckpointError as error:
             whole = self.paths()
             kept = f"The last good checkpoint, {whole[0]}, is whole." if whole else "There is no earlier one."
             raise CheckpointError(f"{error} {kept}") from None
-        newer = [path for path in self.paths() if path > self.path(step)]  # damaged, or of another run
+        newer = [path for path in self.paths() if path > self.path(step)]  # damaged
         older = [path for path in self.paths() if path < self.path(step)]
         for path in newer + older[NUM_KEPT - 1 :]:
             path.unlink(missing_ok=True)
+        self.last = step
         return self.path(step)
 
     def latest(self) -> tuple[int, dict[str, Any]] | None:
@@ -100,20 +116,67 @@ class Checkpoints:
         """
         for path in self.paths():
             try:
-                tensors, metadata = read_tensors(path, expected_format=TRAINING_FORMAT)
+                return self.read(path)
             except CheckpointError as error:
                 warn(f"{error} Trying the checkpoint before it.")
-                continue
-            if metadata["identity"] != self.identity:
-                warn(f"{path}: made with other settings or data; not resumed from.")
-                continue
-            return int(metadata["step"]), unpacked(json.loads(metadata["state"]), tensors)
         return None
 
-    def remove_leftovers(self) -> None:
-        """Delete temporary files of processes that were killed while they wrote. Call it under `only_one`."""
-        for path in self.folder.glob("*.tmp"):
-            path.unlink(missing_ok=True)
+    def read(self, path: Path) -> tuple[int, dict[str, Any]]:
+        """Step and state of one checkpoint. Errors: CheckpointError when it is missing, damaged or another run's."""
+        tensors, metadata = read_tensors(path, expected_format=TRAINING_FORMAT)
+        if metadata["identity"] != self.identity:
+            raise CheckpointError(f"{path}: made with other settings or data; not resumed from.")
+        before = json.loads(metadata.get("details", "{}"))
+        for key in sorted(before.keys() & self.details.keys()):
+            if before[key] != self.details[key]:
+                warn(
+                    f"{path}: made with {key} {before[key]}, now {self.details[key]}; training goes on from it, but "
+                    "the result will not be the same to the last bit."
+                )
+        return int(metadata["step"]), unpacked(json.loads(metadata["state"]), tensors)
+
+    def make_room(self) -> None:
+        """Move another run's files aside, bring back our own, delete what killed writers left. Under `only_one`.
+
+        The checkpoints move last, so that a move that was cut short is finished by the next start.
+        """
+        remove_leftovers(self.folder)
+        whose = {path: self.identity_of(path) for path in self.paths()}
+        for identity in set(whose.values()) - {self.identity, None}:
+            aside = self.folder / f"old-{identity}"
+            theirs = [path for path, owner in whose.items() if owner == identity]
+            move([*self.figures(self.folder.parent), *theirs], aside)
+            warn(
+                f"{aside}: checkpoints made with other settings or data, moved there and not resumed from. "
+                "They come back with those settings; delete the folder if you will not need them."
+            )
+        aside = self.folder / f"old-{self.identity}"
+        if aside.is_dir() and not self.paths():
+            move(self.figures(aside), self.folder.parent)
+            move(aside.glob(CHECKPOINTS), self.folder)
+            with contextlib.suppress(OSError):  # a file that is not ours is in it
+                aside.rmdir()
+            say(f"{self.folder}: took back the checkpoints made with these settings before")
+
+    def identity_of(self, path: Path) -> str | None:
+        """Whose checkpoint it is; None when it is damaged."""
+        try:
+            if metadata_of(path).get("identity") == self.identity:
+                return self.identity  # whether it is whole is seen when it is read
+            return read_tensors(path, expected_format=TRAINING_FORMAT)[1]["identity"]
+        except CheckpointError:
+            return None
+
+    def figures(self, folder: Path) -> list[Path]:
+        """The files of one run's figures, which go where its checkpoints go."""
+        return [path for pattern in FIGURES for path in folder.glob(pattern)]
+
+
+def move(paths: Iterable[Path], folder: Path) -> None:
+    """Files into `folder`, under their names."""
+    folder.mkdir(exist_ok=True)
+    for path in list(paths):
+        path.replace(folder / path.name)
 
 
 @contextlib.contextmanager
@@ -156,25 +219,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             apart[name] = value.clone()
         seen.add(value.data_ptr())
     sealed = {**metadata, "digest": tensors_digest(apart, metadata)}
-    try:
-        with atomic(path) as tmp:
-            # One entry: safetensors writes several in random order, and the same run must give the same bytes.
-            save_file(apart, tmp, metadata={METADATA_KEY: json.dumps(sealed, sort_keys=True)})
-    except (SafetensorError, OSError) as error:
-        if "No space left" not in str(error) and "quota" not in str(error).lower():
-            raise
-        raise CheckpointError(
-            f"{path}: not written, the disk is full. Free some space and start again."
-        ) from None
+    with full_disk_explained(path, CheckpointError), atomic(path) as tmp:
+        # One entry: safetensors writes several in random order, and the same run must give the same bytes.
+        save_file(apart, tmp, metadata={METADATA_KEY: json.dumps(sealed, sort_keys=True)})
 
 
 def read_tensors(path: Path, *, expected_format: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a file whose digest is right. Errors: CheckpointError."""
-    if not path.exists():
-        raise CheckpointError(f"{path}: no such file.")
+    metadata = metadata_of(path)
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a dict)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged ({error}).") from None
@@ -186,6 +240,20 @@ def read_tensors(path: Path, *, expected_format: str) -> tuple[dict[str, Tensor]
     if digest != tensors_digest(tensors, metadata):
         raise CheckpointError(f"{path}: damaged, its values do not match its digest.")
     return tensors, metadata
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """The text in a file's header, unproven. Errors: CheckpointError."""
+    if not path.exists():
+        raise CheckpointError(f"{path}: no such file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}).") from None
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path}: damaged (its text is no table).")
+    return metadata
 
 
 def tensors_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -164,6 +164,15 @@ def highest(wish: int, group: Any = None) -> int:
     return int(value)
 
 
+def told(text: str, group: Any = None) -> list[str]:
+    """Every process's text, by rank."""
+    if not joined():
+        return [text]
+    texts = [""] * dist.get_world_size()
+    dist.all_gather_object(texts, text, group=group)
+    return texts
+
+
 def summed(numbers: Sequence[float], group: Any = None) -> list[float]:
     """Each number summed over all processes."""
     if not joined():

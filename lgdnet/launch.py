@@ -19,7 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lgdnet.interrupt import EXIT_RETRY
+from lgdnet.interrupt import EXIT_RETRY, exit_on_signal
 from lgdnet.slurm import ask
 
 SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
@@ -27,24 +27,34 @@ SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 def main(arguments: Sequence[str]) -> None:
     """`[--step] [--usage LOG] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
-    num_processes = 0
     if arguments and arguments[0] == "--step":
         arguments = arguments[1:]
         step = srun_options(os.environ)
         if step:
             os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
-    if arguments and arguments[0] == "--usage":
-        keep_account(Path(arguments[1]).with_suffix(".usage.csv"), os.environ)
-        arguments = arguments[2:]
-    if arguments and arguments[0] == "--processes":
-        num_processes, arguments = int(arguments[1]), arguments[2:]
-    options = torchrun_options(os.environ, num_processes or num_gpus())
-    if options:
-        sys.exit(torchrun([*options, "-m", "lgdnet", *arguments]))
-    from lgdnet.__main__ import main as command_line
+    with exit_on_signal():
+        if arguments and arguments[0] == "--usage":
+            keep_account(Path(arguments[1]).with_suffix(".usage.csv"), os.environ)
+            arguments = arguments[2:]
+        num_processes, arguments = processes_asked_for(arguments)
+        options = torchrun_options(os.environ, num_processes or num_gpus())
+        if options:
+            sys.exit(torchrun([*options, "-m", "lgdnet", *arguments]))
+        from lgdnet.__main__ import main as command_line
 
-    sys.argv[1:] = arguments
-    command_line()
+        sys.argv[1:] = arguments
+        command_line()
+
+
+def processes_asked_for(arguments: Sequence[str]) -> tuple[int, Sequence[str]]:
+    """Processes per node, 0 where nothing is said, and the other arguments; SystemExit(2) for a bad number."""
+    if not arguments or arguments[0] != "--processes":
+        return 0, arguments
+    number = arguments[1] if len(arguments) > 1 else ""
+    if not number.isdecimal() or int(number) < 1:
+        print(f"error: --processes {number}: say how many per node, 1 or more.", file=sys.stderr)
+        sys.exit(2)
+    return int(number), arguments[2:]
 
 
 def keep_account(path: Path, environment: Mapping[str, str]) -> None:

@@ -104,15 +104,17 @@ class Average:
         self.decay = decay
 
     @torch.no_grad()
-    def follow(self, model: nn.Module, step: int) -> None:
-        """Move a little towards the weights after `step`; counters are copied."""
-        own, new = list(self.model.state_dict().values()), list(model.state_dict().values())
-        floats = [(a, b) for a, b in zip(own, new, strict=True) if a.is_floating_point()]
-        torch._foreach_lerp_(
-            [a for a, _ in floats], [b for _, b in floats], 1 - average_decay(step, self.decay)
-        )
+    def follow(self, model: nn.Module, step: int, norm: Tensor) -> None:
+        """Move a little towards the weights after `step`, but not where the gradient norm is not finite.
+
+        The weight is a tensor: nobody waits for the device to know which it is. Counters are copied.
+        """
+        weight = norm.isfinite() * (1 - average_decay(step, self.decay))
+        own, new = self.model.state_dict().values(), model.state_dict().values()
         for a, b in zip(own, new, strict=True):
-            if not a.is_floating_point():
+            if a.is_floating_point():
+                a.lerp_(b, weight.to(a.dtype))
+            else:
                 a.copy_(b)
 
 

@@ -31,6 +31,9 @@ from lgdnet.sources import Media, clips_of, rows_without_clips
 from lgdnet.spec_augment import sound_transform
 from lgdnet.streams import network_of
 
+# Settings of `train` that change how a batch is computed: the same update up to rounding, but that with `accumulate`
+# each part has its own normalisation statistics where these are not frozen.
+DETAILS = ("accumulate", "activation_checkpointing", "channels_last", "compile")
 # Settings of `train` that change how training looks or how often it is saved, but not the weights it ends with.
 WITHOUT_EFFECT = (
     "validate_every_epochs",
@@ -192,10 +195,14 @@ class Plan:
     def identity(self, sources: dict[str, str]) -> str:
         """Changes with all that changes the resulting weights: settings, videos, and the files of `sources`."""
         settings = json.loads(changed(self.settings, TRAIN_KEYS))
-        for key in WITHOUT_EFFECT:
+        for key in WITHOUT_EFFECT + DETAILS:
             settings.get("train", {}).pop(key, None)
         sources = {**sources, **self.media.about(), "manifest": file_digest(self.videos.path)}
         return digest({"settings": settings, **sources})
+
+    def details(self) -> dict[str, Any]:
+        """How batches are computed: a run may go on with other values, but not to the same bits."""
+        return {f"train.{key}": getattr(self.settings.train, key) for key in DETAILS}
 
     def describe(self) -> str:
         """One line: batch, rate, steps, parts."""
@@ -229,11 +236,16 @@ def starting_network(settings: StreamSettings, num_classes: int, init: Path | No
 
 
 def share_cores(threads: int, device: torch.device, num_workers: int | None) -> int:
-    """Number of loader processes; what they leave computes, on a CPU."""
-    if num_workers is None:
-        num_workers = threads if device.type == "cuda" else threads // 2
-    torch.set_num_threads(max(threads - num_workers, 1) if device.type == "cpu" else 1)
-    return num_workers
+    """Number of loader processes: as asked for, else all `threads` beside a GPU and half of them without one.
+
+    How many compute follows from `threads` alone: sums of another number of threads have other bits, and the
+    number of loader processes shall change nothing.
+    """
+    half = threads // 2
+    torch.set_num_threads(max(threads - half, 1) if device.type == "cpu" else 1)
+    if num_workers is not None:
+        return num_workers
+    return threads if device.type == "cuda" else half
 
 
 class Validator:
@@ -254,7 +266,8 @@ class Validator:
         self.rows = np.array([i for i in np.flatnonzero(videos.labels >= 0) if i not in absent], np.int64)
         self.labels = videos.labels[self.rows]
         self.transform = eval_transform(MODALITIES[settings.modality])
-        self.batch_size = max(512 // settings.clip_length, 1)  # clips; fixed, so that the bits are
+        # Clips at once: the same for any number of processes, so that the bits are; fewer where memory is short.
+        self.batch_size = max(512 // settings.clip_length // settings.train.accumulate, 1)
         self.num_classes = num_classes
         self.device = device
         self.num_workers = num_workers

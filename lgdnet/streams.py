@@ -17,7 +17,7 @@ from lgdnet.checkpoint import CheckpointError, read_model, write_model
 from lgdnet.flow import Recipe
 from lgdnet.loader.audio import frames_of
 from lgdnet.modalities import MODALITIES
-from lgdnet.models import TwoPathNetwork, build_model, count_gflops, count_parameters
+from lgdnet.models import FORM_KEY, TwoPathNetwork, build_model, count_gflops, count_parameters, form_of
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed, parse
 from lgdnet.sources import Media, media_like
 
@@ -69,8 +69,13 @@ def write_stream(
     path: Path, model: torch.nn.Module, settings: StreamSettings, classes: Sequence[str], media: Media
 ) -> None:
     """Weights with the settings and classes that make a network of them again, and what its clips were."""
-    about = {"settings": changed(settings, TRAIN_KEYS), "classes": json.dumps(list(classes))}
-    write_model(path, model.state_dict(), {**about, **media.about()})
+    weights = model.state_dict()
+    about = {
+        "settings": changed(settings, TRAIN_KEYS),
+        "classes": json.dumps(list(classes)),
+        FORM_KEY: json.dumps(form_of(weights)),
+    }
+    write_model(path, weights, {**about, **media.about()})
 
 
 def read_stream(path: Path) -> Stream:

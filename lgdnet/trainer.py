@@ -8,6 +8,7 @@ moment goes on from its checkpoint exactly as if nothing had happened.
 import contextlib
 import math
 import signal
+import socket
 import time
 import traceback
 import warnings
@@ -22,7 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lgdnet import distributed
 from lgdnet.batch import Batch
-from lgdnet.checkpoint import Checkpoints
+from lgdnet.checkpoint import CheckpointError, Checkpoints
 from lgdnet.distributed import ALONE, Ranks
 from lgdnet.history import History
 from lgdnet.interrupt import EXIT_RETRY, Interrupt
@@ -40,7 +41,19 @@ from lgdnet.optimizer import (
 )
 from lgdnet.watch import TrainingError, Watch, ahead
 
-GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants after a step; all do the highest
+NOTHING = -1  # no checkpoint
+GO_ON, SAVE, STOP = 0, 1, 2  # what a process wants before a step; all do the highest
+OUT_OF_MEMORY = ("out of memory", "_STATUS_ALLOC_FAILED", "can't allocate memory", "Cannot allocate memory")
+VALIDATION_MEMORY = (
+    "in validation",
+    "Raise train.accumulate: validation computes fewer clips at once then too. Training goes on from its last "
+    "checkpoint.",
+)
+LOADER_MEMORY = (
+    "where batches are made and copied",
+    "Each loader process makes whole batches ahead: lower --num-workers or threads.train, or use more GPUs. "
+    "Training goes on from its last checkpoint.",
+)
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -150,39 +163,40 @@ def train(
         assert validate is not None
         distributed.same_buffers(run.result)
         if not distributed.from_first(int(ranks.first and history.has_validation(run.step)), watch.group):
-            with interrupt.at_once(), torch.no_grad():
+            with interrupt.at_once(), torch.no_grad(), memory_explained(device, *VALIDATION_MEMORY):
                 figures = validate(run.result.eval())
             if ranks.first:
                 watch.write_validation(run.step, figures)
 
     batches = ahead(batches_from(run.step), device, watch.times)  # nothing is read before the first `next`
-    with Interrupt() as interrupt, closing_loader(batches):
+    with Interrupt() as interrupt, closing_loader(batches, run):
         if run.step in due:
             evaluate()
             learning_mode(model, batch_norm)
         saved = time.monotonic()
         for step in steps(run.step, stop_at, num_steps, show=ranks.first):
-            batch = watch.next(batches)
+            with memory_explained(device, *LOADER_MEMORY):
+                batch = interrupt.unless_asked(lambda: watch.next(batches))  # a wait that may be long
+            late = time.monotonic() - saved > save_every_sec
+            wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
+            if wish == STOP or batch is None:
+                save(run, watch, checkpoints)
+                say(
+                    f"stopped by {interrupt.name or 'another process'} after step {run.step}, saved; start again to go on"
+                )
+                raise SystemExit(EXIT_RETRY)
+            watch.begin()
             rate = learning_rate(step)
             torch.manual_seed(step_seed(seed, step, ranks.rank))
             figures = update(run, forward, batch, rate, recipe)
             run.step = step + 1
             watch.done(step, batch.row, rate, figures)
-
-            late = time.monotonic() - saved > save_every_sec or bool(
-                save_every_steps and run.step % save_every_steps == 0
-            )
-            wish = distributed.highest(STOP if interrupt.name else SAVE if late else GO_ON, watch.group)
             if run.step % log_every == 0 or run.step == num_steps:
                 watch.write_row(run.step, rate)
-            if wish or run.step in due or run.step == stop_at:
+            late = wish == SAVE or bool(save_every_steps and run.step % save_every_steps == 0)
+            if late or run.step in due or run.step == stop_at:
                 save(run, watch, checkpoints)
                 saved = time.monotonic()
-            if wish == STOP:
-                say(
-                    f"stopped by {interrupt.name or 'another process'} after step {run.step}, saved; start again to go on"
-                )
-                raise SystemExit(EXIT_RETRY)
             if run.step in due:
                 evaluate()
                 learning_mode(model, batch_norm)
@@ -215,14 +229,14 @@ def update(run: Run, forward: nn.Module, batch: Batch, rate: float, recipe: Reci
     set_learning_rate(run.optimizer, rate)
     buffers = moving_buffers(run.model)
     before = [buffer.clone() for buffer in buffers]
-    with memory_explained(batch, recipe):
+    with memory_explained(recipe.device, *step_memory(batch, recipe, frozen=not buffers)):
         figures = add_gradients(run, forward, batch, recipe)
         weights = [weight for weight in run.model.parameters() if weight.grad is not None]
         norm = clipped_update(run.optimizer, run.scaler, weights, recipe.clip_norm)
     take_back(buffers, before, norm)
     run.optimizer.zero_grad(set_to_none=True)
     if run.average:
-        run.average.follow(run.model, run.step)
+        run.average.follow(run.model, run.step, norm)
     return torch.cat([figures, norm.detach().reshape(1)])
 
 
@@ -311,18 +325,40 @@ def steps(start: int, stop: int, num_steps: int, *, show: bool) -> Iterable[int]
 
 
 def resume(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
-    """Load the newest whole checkpoint, everywhere the same; forget what the history has beyond it."""
+    """Go on from the newest checkpoint; forget what the history has beyond it. Errors: CheckpointError."""
     if watch.ranks.first:
-        checkpoints.remove_leftovers()
-    found = checkpoints.latest()
-    step = distributed.from_first(found[0] if found else 0, watch.group)
-    if found and found[0] == step:
-        run.load(step, found[1])
+        checkpoints.make_room()
+    found = newest(checkpoints, watch)
+    if found:
+        run.load(*found)
         watch.restore(found[1]["sums"])
     if watch.ranks.first:
-        watch.history.cut(step)
-        if step:
-            say(f"resumed after step {step}")
+        watch.history.cut(run.step)
+        if found and run.step != checkpoints.last:
+            say(f"resumed after step {run.step}")
+    checkpoints.last = run.step
+
+
+def newest(checkpoints: Checkpoints, watch: Watch) -> tuple[int, dict[str, Any]] | None:
+    """What the first process finds newest and whole, read by all of them.
+
+    Errors: CheckpointError, in all processes, when one of them cannot read it, or when it is not the one that
+    this process has written.
+    """
+    found = checkpoints.latest() if watch.ranks.first else None
+    step = distributed.from_first(found[0] if found else NOTHING, watch.group)
+    fault = ""
+    if watch.ranks.first and checkpoints.last not in (None, max(step, 0)):
+        fault = f"{checkpoints.path(checkpoints.last)}: written by this process, and damaged or gone now"
+    if step != NOTHING and not watch.ranks.first:
+        try:
+            found = checkpoints.read(checkpoints.path(step))
+        except CheckpointError as error:
+            fault = f"process {watch.ranks.rank} on {socket.gethostname()}: {error} All need the same folder and settings"
+    faults = [text for text in distributed.told(fault, watch.group) if text]
+    if faults:
+        raise CheckpointError(f"{'. '.join(faults)}. Start again to go on after step {max(step, 0)}.")
+    return found
 
 
 def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
@@ -337,43 +373,70 @@ def save(run: Run, watch: Watch, checkpoints: Checkpoints) -> None:
 
 
 @contextlib.contextmanager
-def memory_explained(batch: Batch, recipe: Recipe) -> Iterator[None]:
-    """Turn out of memory into TrainingError: what was measured, and what to change."""
+def memory_explained(device: torch.device, what: str, way_out: str) -> Iterator[None]:
+    """Turn out of memory, of the device or the computer, into TrainingError: what was measured, what to change."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not (
-            isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-        ):
+    except (MemoryError, RuntimeError) as error:
+        out_of_memory = MemoryError | torch.OutOfMemoryError
+        if not isinstance(error, out_of_memory) and not any(words in str(error) for words in OUT_OF_MEMORY):
             raise
-        measured = str(error).splitlines()[0]
-        if recipe.device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(recipe.device)
-            peak = torch.cuda.max_memory_allocated(recipe.device)
-            measured = f"peak {peak / 2**30:.1f} GiB of {total / 2**30:.1f}, {free / 2**30:.1f} free"
-        part = math.ceil(len(batch.row) / recipe.accumulate)
-        raise TrainingError(
-            f"out of memory on {recipe.device} with {part} clips of {tuple(batch.clip.shape[1:])} at once ({measured}). "
-            f"Raise train.accumulate (now {recipe.accumulate}; the result stays the same) or the number of GPUs, "
-            "turn on train.activation_checkpointing, use train.precision: bf16, or lower crop or clip_length."
-        ) from error
+        measured = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(device)
+            peak = torch.cuda.max_memory_allocated(device)
+            measured += f"; peak {peak / 2**30:.1f} GiB of {total / 2**30:.1f}, {free / 2**30:.1f} free"
+        raise TrainingError(f"out of memory on {device} {what} ({measured}). {way_out}") from error
+
+
+def step_memory(batch: Batch, recipe: Recipe, *, frozen: bool) -> tuple[str, str]:
+    """What a step needs memory for, and what to do when it is out."""
+    part = math.ceil(len(batch.row) / recipe.accumulate)
+    effect = "the result stays the same" if frozen else "each part has its own normalisation statistics"
+    return (
+        f"with {part} clips of {tuple(batch.clip.shape[1:])} at once",
+        f"Raise train.accumulate (now {recipe.accumulate}; {effect}) or the number of GPUs, or turn on "
+        "train.activation_checkpointing: training goes on from its last checkpoint. With train.precision: bf16, "
+        "or a smaller crop or clip_length, it starts anew.",
+    )
 
 
 @contextlib.contextmanager
-def closing_loader(batches: Generator[Batch, None, None]) -> Iterator[None]:
-    """End the loader with the block. The death of a worker, which torch raises anywhere, becomes TrainingError."""
+def closing_loader(batches: Generator[Batch, None, None], run: Run) -> Iterator[None]:
+    """End the loader with the block. A worker that died, which torch raises anywhere, or hangs is a TrainingError."""
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except BaseException as error:
+        with torchs_signal_off():
+            batches.close()
+            let_go(error)
+        if not isinstance(error, RuntimeError):
             raise
-        torchs_own = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # it would raise again while we clean up
+        if "DataLoader worker" in str(error):
+            fault = f"a loader worker died: {error} Often it ran out of memory: lower num_workers."
+        elif "DataLoader timed out" in str(error):
+            fault = (
+                f"step {run.step}: no loader worker made a batch ({error}). Does a disk or a decoder hang?"
+            )
+        else:
+            raise
+        raise TrainingError(f"{fault} Start again to go on from the last checkpoint.") from error
+    with torchs_signal_off():
         batches.close()
+
+
+def let_go(error: BaseException | None) -> None:
+    """Of what the frames of an error hold: torch ends the workers of a loader when nobody holds it."""
+    while error is not None:
         traceback.clear_frames(error.__traceback__)
-        signal.signal(signal.SIGCHLD, torchs_own)
-        raise TrainingError(
-            f"a loader worker died: {error} Often it ran out of memory: lower num_workers. "
-            "Start again to go on from the last checkpoint."
-        ) from error
+        error = error.__cause__ or error.__context__
+
+
+@contextlib.contextmanager
+def torchs_signal_off() -> Iterator[None]:
+    """The end of a worker shall not raise again while we clean up after it."""
+    torchs_own = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        yield
     finally:
-        batches.close()
+        signal.signal(signal.SIGCHLD, torchs_own)

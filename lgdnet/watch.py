@@ -1,5 +1,6 @@
 """Watching a training run without slowing it: figures of each step, guards, history, and where the time went."""
 
+import json
 import resource
 import sys
 import time
@@ -7,7 +8,6 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +19,8 @@ from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
 from lgdnet.history import History
 from lgdnet.log import warn
+
+EXCUSED_OVERFLOWS = 30  # in a row: fp16's loss scale, which starts at 2^16 and may grow, is below 1 by then
 
 
 class TrainingError(InputError):
@@ -89,32 +91,40 @@ class Watch:
         self.times = Times()
         self.in_flight: deque[Reading] = deque()
         # Part of every checkpoint, so that the rows of the history do not depend on stops.
-        self.sums = {"loss": 0.0, "right": 0.0, "norm": 0.0, "steps": 0.0, "bad_in_row": 0.0}
+        self.sums = {
+            "loss": 0.0,
+            "right": 0.0,
+            "norm": 0.0,
+            "steps": 0.0,
+            "bad_in_row": 0.0,
+            "overflows_in_row": 0.0,
+        }
         self.since = Times()  # the times at the last row
-        self.begin: torch.cuda.Event | None = None
+        self.on_device: torch.cuda.Event | None = None  # where the step begins
 
     def next(self, batches: Iterator[Batch]) -> Batch:
-        """The next batch; counts the waiting, and marks the begin of the step."""
-        start = time.monotonic()
+        """The next batch."""
+        self.asked = time.monotonic()
         try:
-            batch = next(batches)
+            return next(batches)
         except (ConnectionError, EOFError) as error:  # its end is noticed before the signal that tells of it
             raise RuntimeError(f"DataLoader worker went away ({error}).") from error
-        waited = time.monotonic() - start
-        self.times.data += waited
-        self.times.wall += waited
+
+    def begin(self) -> None:
+        """Mark the begin of a step; count the waiting before it, for this process's batch and for the others'."""
         self.started = time.monotonic()
-        self.begin = mark(self.device)
-        return batch
+        self.times.data += self.started - self.asked
+        self.times.wall += self.started - self.asked
+        self.on_device = mark(self.device)
 
     def done(self, step: int, rows: Tensor, rate: float, figures: Tensor) -> None:
         """Send a step's figures on their way, and look at those of the step before. Errors: TrainingError."""
         on_host = figures.to("cpu", non_blocking=True)
-        self.in_flight.append(Reading(step, rows, rate, on_host, self.begin, mark(self.device)))
+        self.in_flight.append(Reading(step, rows, rate, on_host, self.on_device, mark(self.device)))
         self.settle(leave=1 if self.device.type == "cuda" else 0)
         spent = time.monotonic() - self.started
         self.times.wall += spent
-        self.times.model += 0.0 if self.begin else spent
+        self.times.model += 0.0 if self.on_device else spent
         self.times.clips += len(rows) * self.ranks.world_size
 
     def settle(self, leave: int = 0) -> None:
@@ -130,8 +140,10 @@ class Watch:
                 self.sums["right"] += right
                 self.sums["norm"] += norm
                 self.sums["steps"] += 1
-                self.sums["bad_in_row"] = 0
-            elif not (self.loss_scaling and isfinite(loss)):
+                self.sums["bad_in_row"] = self.sums["overflows_in_row"] = 0
+            elif self.loss_scaling and isfinite(loss) and self.sums["overflows_in_row"] < EXCUSED_OVERFLOWS:
+                self.sums["overflows_in_row"] += 1
+            else:
                 self.guard(reading, loss, norm)
 
     def guard(self, reading: Reading, loss: float, norm: float) -> None:
@@ -146,13 +158,14 @@ class Watch:
             if self.video_ids is not None
             else [f"row {row}" for row in rows]
         )
-        path = self.bad_steps_path()
-        if not path.exists():
-            path.write_text("step,learning_rate,loss,gradient_norm,rank,video_ids\n", encoding="utf-8")
-        with path.open("a", encoding="utf-8") as file:
-            file.write(
-                f"{reading.step},{reading.rate:.6g},{loss},{norm},{self.ranks.rank},{' '.join(videos)}\n"
-            )
+        path = self.history.add_bad_step(
+            self.ranks.rank,
+            step=reading.step,
+            learning_rate=reading.rate,
+            loss=loss,
+            gradient_norm=norm,
+            video_ids=json.dumps(videos, ensure_ascii=False),
+        )
         what = f"step {reading.step}: loss {loss}, gradient norm {norm} at learning rate {reading.rate:.4g}"
         shown = ", ".join(videos[:4]) + (f" and {len(videos) - 4} more" if len(videos) > 4 else "")
         warn(f"{what}; step left out. Videos: {shown}; all in {path}.")
@@ -161,11 +174,6 @@ class Watch:
                 f"{what}, step number {self.max_bad_in_row} in a row that is not finite. The videos are in {path}. "
                 "Check them; or lower train.learning_rate, or lengthen train.warmup_epochs."
             )
-
-    def bad_steps_path(self) -> Path:
-        """One file per process, beside the history."""
-        suffix = "" if self.ranks.first else f"-{self.ranks.rank}"
-        return self.history.path.with_name(f"bad_steps{suffix}.csv")
 
     def state(self) -> list[dict[str, float]]:
         """The sums of all processes, for a checkpoint."""
@@ -178,7 +186,7 @@ class Watch:
     def restore(self, state: list[dict[str, float]]) -> None:
         """Go on from the sums of a checkpoint; with another number of processes the open row starts anew."""
         if len(state) == self.ranks.world_size:
-            self.sums = state[self.ranks.rank]
+            self.sums.update(state[self.ranks.rank])
 
     def write_row(self, step: int, rate: float) -> None:
         """A row of the history: means over all processes since the row before."""

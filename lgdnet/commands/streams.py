@@ -62,23 +62,26 @@ def train(
     data/sample/videos --settings '{"backbone": "lgd-p3d-resnet18", "width": 16, "short_side": 64,
     "crop": 56, "train": {"epochs": 1, "batch_size": 16}}' --out try/frame16/model.safetensors
     """
-    from lgdnet.settings import FlowSettings, StreamSettings, parse
-    from lgdnet.stages import train as stage
+    from lgdnet.interrupt import exit_on_signal
 
-    stage.run(
-        manifest=manifest,
-        validation=validation,
-        classes=classes,
-        video_root=video_root,
-        out=out,
-        settings=parse(StreamSettings, settings),
-        init=init,
-        stored=stored,
-        stored_validation=stored_validation,
-        flow_settings=parse(FlowSettings, flow_settings),
-        threads=threads,
-        num_workers=num_workers,
-    )
+    with exit_on_signal():
+        from lgdnet.settings import FlowSettings, StreamSettings, parse
+        from lgdnet.stages import train as stage
+
+        stage.run(
+            manifest=manifest,
+            validation=validation,
+            classes=classes,
+            video_root=video_root,
+            out=out,
+            settings=parse(StreamSettings, settings),
+            init=init,
+            stored=stored,
+            stored_validation=stored_validation,
+            flow_settings=parse(FlowSettings, flow_settings),
+            threads=threads,
+            num_workers=num_workers,
+        )
     wrote(out)
 
 

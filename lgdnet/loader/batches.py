@@ -5,9 +5,12 @@ depend on how many processes decode, and the ranks of a distributed run share on
 """
 
 import itertools
+import multiprocessing
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple, Protocol
 
 import cv2
@@ -18,6 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from lgdnet.batch import Batch
 from lgdnet.clips import crop_boxes
+from lgdnet.errors import InputError
+
+PATIENCE_SEC = 1200.0  # for the next item of a worker; less than processes wait for each other
+GRACE_SEC = 3.0  # for a worker to end when it is told to
+
+PREFETCH = 2  # items that each worker makes ahead
 
 # N clips, V clips of one video, C channels, T frames, H x W pixels
 
@@ -155,26 +164,68 @@ def batches(
     yield from load(steps, itertools.count(start_step), num_workers=num_workers, pin_memory=pin_memory)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Bad input that a worker met: as it is, where torch would put its traceback into the message."""
+
+    error: InputError
+
+
+@dataclass(frozen=True)
+class Answers(Dataset):
+    """Items of a data set, or why there is none."""
+
+    dataset: Dataset
+
+    def __getitem__(self, position: int) -> Any:
+        try:
+            return self.dataset[position]
+        except InputError as error:
+            return Refusal(error)
+
+
 def load(
     dataset: Dataset, positions: Iterable[int], *, num_workers: int, pin_memory: bool = False
 ) -> Iterator[Any]:
     """Items in the order of `positions`, made by `num_workers` forked processes (0: here).
 
-    Forked processes share the manifest's memory; nothing is pickled into them.
+    Forked processes share the manifest's memory; nothing is pickled into them. One that hangs is killed at the end.
+    Errors: RuntimeError when none comes for `PATIENCE_SEC`.
     """
     if num_workers:
         # Before the fork: in a forked process OpenCV waits for ever for threads that were not forked with it.
         cv2.setNumThreads(1)
-    yield from DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=positions,
-        num_workers=num_workers,
-        pin_memory=pin_memory,
-        multiprocessing_context="fork" if num_workers else None,
-        worker_init_fn=be_one_thread if num_workers else None,
-        prefetch_factor=2 if num_workers else None,
+    others = multiprocessing.active_children()
+    items = iter(
+        DataLoader(
+            Answers(dataset),
+            batch_size=None,
+            sampler=positions,
+            num_workers=num_workers,
+            pin_memory=pin_memory,
+            multiprocessing_context="fork" if num_workers else None,
+            worker_init_fn=be_one_thread if num_workers else None,
+            prefetch_factor=PREFETCH if num_workers else None,
+            timeout=PATIENCE_SEC if num_workers else 0,
+        )
     )
+    workers = [child for child in multiprocessing.active_children() if child not in others]
+    try:
+        for item in items:
+            if isinstance(item, Refusal):
+                raise item.error
+            yield item
+    finally:
+        if workers:  # torch asks them to end, waits, and then sends a signal that they ignore
+            end = threading.Timer(GRACE_SEC, kill, [workers])
+            end.daemon = True
+            end.start()
+
+
+def kill(workers: Iterable[BaseProcess]) -> None:
+    """End processes that hang; nothing happens to those that have ended."""
+    for worker in workers:
+        worker.kill()
 
 
 def be_one_thread(worker: int) -> None:

@@ -17,8 +17,8 @@ from torch import nn
 
 from lgdnet.models.fuse import fused
 from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training_loss
-from lgdnet.models.inflate import Report, WeightsError, load_weights
-from lgdnet.models.lgd import Backbone, LGDBlock, ModelError, Order, TwoPathNetwork
+from lgdnet.models.inflate import Report, WeightsError, form_of, load_weights
+from lgdnet.models.lgd import FORM_KEY, Backbone, LGDBlock, ModelError, Order, Stem, TwoPathNetwork
 from lgdnet.models.measure import count_gflops, count_parameters
 from lgdnet.models.resnet import RESNETS, resnet
 from lgdnet.models.xception import xception
@@ -67,6 +67,9 @@ def build_model(
         raise ModelError(f"no model {name!r}; did you mean {nearest(name)!r}? `lgdnet models` lists all")
     variant = MODELS[name]
     check_choices(name, order=order, head=head, units=units)
+    check_sizes(in_channels=in_channels, num_classes=num_classes, width=width)
+    if not 0 <= dropout <= 1:
+        raise ModelError(f"dropout {dropout}: expected a fraction in [0, 1]")
     time = {"units": units, "early_stride": 4} if variant.time else {"units": "2D", "early_stride": 1}
     backbone = BACKBONES[variant.backbone](in_channels=in_channels, width=width, **time)
     if variant.lgd:
@@ -74,8 +77,13 @@ def build_model(
         classifier = HEADS[head](C, C, num_classes, dropout)
     else:
         classifier = (LocalHead if head == "sum" else HEADS[head])(backbone.C_out, None, num_classes, dropout)
+    form = {"backbone": variant.backbone}
+    if variant.time:
+        form["units"] = shortest_cycle(units)
+    if variant.lgd:
+        form["order"] = order
     model = TwoPathNetwork(
-        backbone, classifier, order=order if variant.lgd else None, checkpointing=checkpointing
+        backbone, classifier, order=order if variant.lgd else None, checkpointing=checkpointing, form=form
     )
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
@@ -114,6 +122,26 @@ def check_choices(name: str, *, order: str, head: str, units: str) -> None:
         raise ModelError(
             f"head {head!r} needs the global path, which {name!r} lacks; use head 'local' or 'lgd-' in front"
         )
+    if order != "paper" and not MODELS[name].lgd:
+        raise ModelError(
+            f"order {order!r} is of LGD, which {name!r} lacks; leave it out or use 'lgd-' in front"
+        )
+    if units != "ABC" and not MODELS[name].time:
+        raise ModelError(
+            f"units {units!r} are of time, which {name!r} lacks; leave them out or use 'p3d-' in front"
+        )
+
+
+def check_sizes(**sizes: int) -> None:
+    """ModelError where a size is no positive whole number."""
+    for name, size in sizes.items():
+        if not isinstance(size, int) or size < 1:
+            raise ModelError(f"{name} {size!r}: expected a positive whole number")
+
+
+def shortest_cycle(units: str) -> str:
+    """ "ABAB" -> "AB": the same network."""
+    return next(units[:i] for i in range(1, len(units) + 1) if units[:i] * (len(units) // i) == units)
 
 
 def nearest(name: str) -> str:
@@ -125,16 +153,20 @@ def nearest(name: str) -> str:
 
 __all__ = [
     "BACKBONES",
+    "FORM_KEY",
     "HEADS",
     "MODELS",
+    "Backbone",
     "ModelError",
     "Output",
     "Report",
+    "Stem",
     "TwoPathNetwork",
     "WeightsError",
     "build_model",
     "count_gflops",
     "count_parameters",
+    "form_of",
     "fused",
     "load_weights",
     "training_loss",

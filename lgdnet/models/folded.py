@@ -11,6 +11,7 @@ N clips, C channels, T frames, H x W pixels, C_out output channels.
 
 from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -118,7 +119,10 @@ def max_pool(x: Tensor, *, ceil: bool = False) -> Tensor:
 def average(x: Tensor) -> Tensor:
     """P: global average pool over T, H, W. (N, C, T, H, W) -> (N, C)"""
     T, H, W = x.shape[2:]
-    return x.sum((2, 3, 4)) / (T * H * W)  # dividing last: the gradient stays (N, C) until it is broadcast
+    # Float16 ends at 65504, which the sum over a clip exceeds. Dividing last: the gradient stays (N, C) until it
+    # is broadcast.
+    total = x.sum((2, 3, 4), dtype=torch.promote_types(x.dtype, torch.float32))
+    return (total / (T * H * W)).to(x.dtype)
 
 
 def broadcast(g: Tensor) -> Tensor:

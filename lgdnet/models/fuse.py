@@ -30,8 +30,10 @@ def fused(model: TwoPathNetwork) -> TwoPathNetwork:
     model = copy.deepcopy(model).requires_grad_(False)
     for module in list(model.modules()):
         for convs, name in norms_of(module):
-            fold_norm(convs, cast(BatchNorm, module.get_submodule(name)))
-            module.set_submodule(name, nn.Identity())
+            norm = module.get_submodule(name)
+            if isinstance(norm, BatchNorm):  # else it is folded already
+                fold_norm(convs, norm)
+                module.set_submodule(name, nn.Identity())
     left = [name for name, module in model.named_modules() if isinstance(module, BatchNorm)]
     assert not left, f"batch norm that no convolution took: {left}"
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]

@@ -9,22 +9,34 @@ Layouts are the names that a state dict uses:
 A source is a state dict or a local file; nothing is downloaded and nothing is unpickled.
 """
 
-import pickle
-import re
+import json
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from lgdnet.artefact import file_digest
+from lgdnet.artefact import METADATA_KEY, file_digest
 from lgdnet.errors import InputError
-from lgdnet.models.layouts import Layout, is_cadenes_senet, one_spelling, source_name
+from lgdnet.models.folded import BatchNorm
+from lgdnet.models.layouts import (
+    Layout,
+    has_gates,
+    is_cadenes_senet,
+    is_classifier,
+    likely_layout,
+    one_spelling,
+    source_name,
+)
+from lgdnet.models.lgd import FORM_KEY, TwoPathNetwork
+from lgdnet.models.resnet import Basic
 
+OUR_CLASSIFIERS = ("release", "lgdnet")  # layouts whose classifiers are of LGD networks
+EPS_2D = 1e-5  # of batch norm in torchvision, timm and Cadene's networks
 STEM_FRAME = 2  # of the stem's 4 frames, the one that gets the 2D kernel; authors' code of 2022
 
 
@@ -36,7 +48,7 @@ class WeightsError(InputError):
 class Report:
     """What became of every tensor. Names are the model's; those of `left_over` are the source's."""
 
-    loaded: list[str] = field(default_factory=list)  # copied as they are
+    loaded: list[str] = field(default_factory=list)  # copied; variances shifted where eps differs
     inflated: list[str] = field(default_factory=list)  # 2D kernel to 3D, or stem to other input channels
     reinitialised: list[str] = field(default_factory=list)  # the source has none, or other classes
     left_over: list[str] = field(default_factory=list)  # of the source's classifier
@@ -53,7 +65,7 @@ class Report:
 
 def load_weights(
     model: nn.Module,
-    source: Path | str | Mapping[str, Any],
+    path_or_state_dict: Path | str | Mapping[str, Any],
     layout: Layout = "lgdnet",
     *,
     sha256: str | None = None,
@@ -69,28 +81,89 @@ def load_weights(
     """
     if layout not in get_args(Layout):
         raise WeightsError(f"no layout {layout!r}; there are {', '.join(get_args(Layout))}")
-    where = "the state dict" if isinstance(source, Mapping) else str(source)
-    contents = source if isinstance(source, Mapping) else read_weights(Path(source), sha256=sha256)
+    if not isinstance(model, TwoPathNetwork):
+        raise WeightsError(f"expected a model of build_model to fill, found {type(model).__name__}")
+    where, contents = contents_of(path_or_state_dict, sha256=sha256)
     contents = state_dict_in(contents, where)
-    weights = one_spelling(contents, layout)
-    if layout == "release" and model.order == "paper" and "layer1.0.fc1.weight" in weights:
-        raise WeightsError(f"{where} holds LGD maps of order 'release'; build the model with order='release'")
-    if layout == "timm" and getattr(model.stem, "ceil_pool", False) != is_cadenes_senet(contents):
-        raise WeightsError(
-            f"{where}: SE networks of Cadene ('layer0.' in their names) fit the models 'caffe-se-...', those of "
-            "timm the models 'se-...': strides and pooling differ"
-        )
+    check_form(model, contents, layout, where)
+    spelled = one_spelling(contents, layout)
+    weights = {spelled[name]: tensor for name, tensor in contents.items()}
+    if len(weights) < len(contents):
+        twice = next(name for name, count in Counter(spelled.values()).items() if count > 1)
+        both = [repr(name) for name in contents if spelled[name] == twice]
+        raise WeightsError(f"{where} holds one tensor twice, as {' and as '.join(both)}; remove one of them")
     report, new, problems = match(model, weights, layout)
     if problems:
         raise WeightsError(
             f"{where} does not fit the model in layout {layout!r}; {len(problems)} tensors differ, first: "
             + "; ".join(problems[:3])
+            + hint(contents, layout, problems)
         )
     with torch.no_grad():
         for name, target in model.state_dict().items():
             if name in new:
                 target.copy_(new[name])
     return report
+
+
+def contents_of(path_or_state_dict: object, *, sha256: str | None) -> tuple[str, Mapping[str, Any]]:
+    """What to call a source in messages, and what it holds."""
+    if isinstance(path_or_state_dict, str | Path):
+        return str(path_or_state_dict), read_weights(Path(path_or_state_dict), sha256=sha256)
+    if not isinstance(path_or_state_dict, Mapping):
+        raise WeightsError(f"expected a path or a state dict, found {type(path_or_state_dict).__name__}")
+    if sha256 is not None:
+        raise WeightsError(
+            "a sha256 is that of a file, but a state dict came; give the path or drop the sha256"
+        )
+    return "the state dict", path_or_state_dict
+
+
+def check_form(model: TwoPathNetwork, contents: Mapping[str, Tensor], layout: Layout, where: str) -> None:
+    """WeightsError where names and shapes may agree but the functions do not."""
+    theirs = form_of(contents)
+    for key, ours in model.form.items():
+        if theirs.get(key, ours) != ours:
+            raise WeightsError(
+                f"{where} is of a network with {key} {theirs[key]!r}, the model's is {ours!r}; build the model "
+                f"with {theirs[key]!r}"
+            )
+    if layout == "lgdnet":
+        return
+    if layout != "timm" and has_gates(contents):
+        raise WeightsError(f"{where} holds an SE network; those are of layout 'timm', not {layout!r}")
+    if getattr(model.stem, "ceil_pool", False) != is_cadenes_senet(contents):
+        raise WeightsError(
+            f"{where}: SE networks of Cadene ('layer0.' in their names) fit the models 'caffe-se-...', those of "
+            "timm the models 'se-...': strides and pooling differ"
+        )
+    if layout != "release":
+        return
+    if any(isinstance(module, Basic) and module.unit2.kind != "2D" for module in model.modules()):
+        raise WeightsError(
+            f"{where}: the authors' basic blocks with time are not ours, so layout 'release' is for bottleneck "
+            "networks; start ResNet-18 and -34 from 2D weights, layout 'torchvision'"
+        )
+    if model.order == "paper" and any(name.endswith("layer1.0.fc1.weight") for name in contents):
+        raise WeightsError(f"{where} holds LGD maps of order 'release'; build the model with order='release'")
+
+
+def form_of(contents: Mapping[str, Tensor]) -> Mapping[str, str]:
+    """The `form` of the network that a state dict was taken from, as far as it says."""
+    notes = getattr(
+        contents, "_metadata", {}
+    ).values()  # where torch keeps what a module notes beside its tensors
+    return next((note[FORM_KEY] for note in notes if FORM_KEY in note), {})
+
+
+def hint(contents: Mapping[str, Tensor], layout: Layout, problems: list[str]) -> str:
+    """What else the source may be, where nothing says so."""
+    likely = likely_layout(contents)
+    if likely not in (None, layout) and not (likely == "torchvision" and layout == "timm"):
+        return f". Its names look like layout {likely!r}"
+    if layout == "lgdnet" and all(".W_" in problem for problem in problems):
+        return ". Only LGD maps differ: is the source of the other order, 'paper' or 'release'?"
+    return ""
 
 
 def read_weights(path: Path, *, sha256: str | None = None) -> Mapping[str, Any]:
@@ -101,15 +174,25 @@ def read_weights(path: Path, *, sha256: str | None = None) -> Mapping[str, Any]:
         raise WeightsError(f"{path}: expected sha256 {sha256}, found {found}")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return read_safetensors(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise WeightsError(f"{path}: no safetensors file ({error})") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # bytes that are no state dict can raise whatever the unpickler can
         raise WeightsError(
             f"{path}: no state dict, or one that would need unpickling, which can run code; save it again as "
             f"safetensors ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
+
+
+def read_safetensors(path: Path) -> Mapping[str, Tensor]:
+    """Its tensors, with the form of their network where the file says it, as `state_dict()` has it."""
+    with safe_open(path, framework="pt") as file:
+        contents = OrderedDict((name, file.get_tensor(name)) for name in file.keys())  # noqa: SIM118  (not a dict)
+        about = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
+    if FORM_KEY in about:
+        contents._metadata = {"": {FORM_KEY: json.loads(about[FORM_KEY])}}  # type: ignore[attr-defined]
+    return contents
 
 
 def state_dict_in(contents: Any, where: str) -> Mapping[str, Tensor]:
@@ -119,37 +202,46 @@ def state_dict_in(contents: Any, where: str) -> Mapping[str, Tensor]:
             contents = contents[key]
     if not isinstance(contents, Mapping) or not contents:
         raise WeightsError(f"{where}: expected tensors by name, found {type(contents).__name__}")
-    other = [str(name) for name, tensor in contents.items() if not isinstance(tensor, Tensor)]
-    if other:
-        raise WeightsError(f"{where}: expected tensors by name; {other[0]!r} is none")
+    for name, tensor in contents.items():
+        if not isinstance(name, str):
+            raise WeightsError(f"{where}: expected tensors by name; {name!r} is no name")
+        if not isinstance(tensor, Tensor):
+            raise WeightsError(f"{where}: expected tensors by name; {name!r} is none")
     return contents
 
 
 def match(
-    model: nn.Module, weights: Mapping[str, Tensor], layout: Layout
+    model: TwoPathNetwork, weights: Mapping[str, Tensor], layout: Layout
 ) -> tuple[Report, dict[str, Tensor], list[str]]:
     """Pair the model's tensors with the source's: a report, new values, and in words what does not fit."""
     report, new, problems = Report(), dict[str, Tensor](), list[str]()
     theirs = {name: source_name(name, model, layout) for name in model.state_dict()}
+    used = set()
     present = {role_of(name) for name in theirs if theirs[name] in weights}
     for name, target in model.state_dict().items():
         tensor, role = weights.get(theirs[name]), role_of(name)
-        if role == "classifier" and not classifier_fits(tensor, target, layout):
+        if role == "classifier" and not classifier_fits(name, model, theirs, weights, layout):
             report.reinitialised.append(name)
+            if tensor is None and twin(theirs[name]) in weights and layout in OUR_CLASSIFIERS:
+                problems.append(f"{theirs[name]!r} is missing beside {twin(theirs[name])!r}")
         elif tensor is None and (role == "count" or (role in ("T", "W") and role not in present)):
             report.reinitialised.append(name)
             if role == "T":
                 new[name] = neutral_T(target, identity=unit_of(model, name).kind == "A")
         elif tensor is None:
             problems.append(f"{theirs[name]!r} is missing")
-        elif (shaped := inflated(tensor, target, stem=name == "stem.conv1.weight")) is None:
-            problems.append(f"{theirs[name]!r} is {tuple(tensor.shape)}, expected {tuple(target.shape)}")
         else:
-            new[name] = shaped
-            (report.loaded if tensor.shape == target.shape else report.inflated).append(name)
-    used = {theirs[name] for name in (*report.loaded, *report.inflated)}
+            used.add(theirs[name])
+            shaped = inflated(tensor, target, stem=name == "stem.conv1.weight")
+            if shaped is None:
+                problems.append(f"{theirs[name]!r} is {tuple(tensor.shape)}, expected {tuple(target.shape)}")
+            elif flaw := flaw_of(tensor, target):
+                problems.append(f"{theirs[name]!r} {flaw}")
+            else:
+                new[name] = of_our_eps(shaped, name, model, layout)
+                (report.loaded if tensor.shape == target.shape else report.inflated).append(name)
     for name in sorted(set(weights) - used):
-        if re.match(r"(head|fc|fc_g)\.", name):
+        if is_classifier(name, layout):
             report.left_over.append(name)
         else:
             problems.append(f"{name!r} is surplus")
@@ -167,9 +259,45 @@ def role_of(name: str) -> str:
     return "T" if ".T." in name else "2D"
 
 
-def classifier_fits(tensor: Tensor | None, target: Tensor, layout: Layout) -> bool:
-    """Whether to take the source's classifier: not ImageNet's, even where the number of classes agrees."""
-    return layout in ("release", "lgdnet") and tensor is not None and tensor.shape == target.shape
+def classifier_fits(
+    name: str, model: nn.Module, theirs: Mapping[str, str], weights: Mapping[str, Tensor], layout: Layout
+) -> bool:
+    """Whether to take the source's classifier that `name` is part of: all of it or nothing.
+
+    Not ImageNet's, even where the number of classes agrees.
+    """
+    if layout not in OUR_CLASSIFIERS:
+        return False
+    single = name.startswith(("head.local.", "head.global_."))  # else with sketches beside it
+    part = ".".join(name.split(".")[:2]) + "." if single else "head."
+    return all(
+        theirs[other] in weights and weights[theirs[other]].shape == target.shape
+        for other, target in model.state_dict().items()
+        if other.startswith(part)
+    )
+
+
+def twin(name: str) -> str:
+    """The bias that belongs to a weight, the weight that belongs to a bias."""
+    module, _, leaf = name.rpartition(".")
+    return f"{module}.{'bias' if leaf == 'weight' else 'weight'}"
+
+
+def flaw_of(tensor: Tensor, target: Tensor) -> str:
+    """What makes a tensor useless as a value of `target`, in words; nothing if it is well."""
+    if tensor.is_complex() or (target.is_floating_point() and not tensor.is_floating_point()):
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, expected real numbers"
+    if target.is_floating_point() and not tensor.to(target.dtype).isfinite().all():
+        return "holds NaN or infinity"
+    return ""
+
+
+def of_our_eps(tensor: Tensor, name: str, model: nn.Module, layout: Layout) -> Tensor:
+    """A running variance such that var + our eps is what the 2D network divides by (ResNet-103: 2e-5 here)."""
+    if layout not in ("torchvision", "timm") or not name.endswith(".running_var"):
+        return tensor
+    eps = cast(BatchNorm, model.get_submodule(name.removesuffix(".running_var"))).eps
+    return tensor if eps == EPS_2D else tensor + (EPS_2D - eps)
 
 
 def unit_of(model: nn.Module, name: str) -> Any:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from lgdnet.models.xception import XceptionStem
 
@@ -69,19 +69,42 @@ def source_name(name: str, model: nn.Module, layout: Layout) -> str:
     return replaced(name, XCEPTION_NAMES if isinstance(model.stem, XceptionStem) else RESNET_NAMES)
 
 
-def one_spelling(weights: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
-    """The source's tensors under the names of `source_name`: without wrappers, in one spelling."""
-    named = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+def one_spelling(names: Iterable[str], layout: Layout) -> dict[str, str]:
+    """For each name of a source that of `source_name`: without wrappers, in one spelling."""
+    named = {name: name.removeprefix("module.") for name in names}
     if layout != "timm":
         return named
-    if "conv1.0.weight" in named:
-        named = {rename_module(name, DEEP_STEM_OF_TIMM): tensor for name, tensor in named.items()}
-    return {replaced(name, TIMM_SPELLINGS): tensor for name, tensor in named.items()}
+    if "conv1.0.weight" in named.values():
+        named = {name: rename_module(bare, DEEP_STEM_OF_TIMM) for name, bare in named.items()}
+    return {name: replaced(bare, TIMM_SPELLINGS) for name, bare in named.items()}
 
 
-def is_cadenes_senet(weights: Mapping[str, Tensor]) -> bool:
+def is_classifier(name: str, layout: Layout) -> bool:
+    """Whether a tensor of a source, in one spelling, is of a classifier: the one thing that may be left over."""
+    ours = r"head\.((local|global_|both)\.1\.(weight|bias)|sketch_(local|global)\.(hash|sign))"
+    return re.fullmatch(ours if layout == "lgdnet" else r"fc(_g)?\.(weight|bias)", name) is not None
+
+
+def is_cadenes_senet(names: Iterable[str]) -> bool:
     """Whether these are the SENet authors' networks, whose strides and pooling are Caffe's."""
-    return any(name.removeprefix("module.").startswith("layer0.") for name in weights)
+    return any(name.removeprefix("module.").startswith("layer0.") for name in names)
+
+
+def has_gates(names: Iterable[str]) -> bool:
+    """Whether these are networks with squeeze and excitation."""
+    return any(".se." in name or ".se_module." in name for name in names)
+
+
+def likely_layout(names: Iterable[str]) -> Layout | None:
+    """The layout that these names look like."""
+    bare = [name.removeprefix("module.") for name in names]
+    marks: list[tuple[Layout, str]] = [
+        ("lgdnet", r"(stem|stages\.\d+\.\d+)\."),
+        ("timm", r"layer0\.|block\d+\.|conv1\.0\.|.*\.se(_module)?\."),
+        ("release", r"layer\d\.\d+\.(conv\d_t|fc\d)\."),
+        ("torchvision", r"layer\d\.\d+\."),
+    ]
+    return next((layout for layout, mark in marks if any(re.match(mark, name) for name in bare)), None)
 
 
 def replaced(name: str, replacements: Iterable[Replacement]) -> str:

@@ -4,7 +4,7 @@ Qiu et al., "Learning Spatio-Temporal Representation with Local and Global Diffu
 (arXiv 1906.05571). N clips, C channels, T frames, H x W pixels, K classes; D the width of the global path.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
@@ -35,14 +35,15 @@ class LowRank(nn.Sequential):
 class PlainBlock(nn.Module):
     """x' = ReLU(F(x)): a block of the backbone alone. The global path is absent (`g` passes through)."""
 
-    def __init__(self, F: nn.Module, *, activate: bool) -> None:
+    def __init__(self, F: nn.Module, *, activate: bool, fresh: bool = False) -> None:
         super().__init__()
         self.F = F
         self.activate = activate
+        self.fresh = fresh
 
     def forward(self, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = self.F(x)
-        return (relu(x, inplace=True) if self.activate else x), g
+        return (relu(x, inplace=self.fresh) if self.activate else x), g
 
 
 class LGDBlock(nn.Module):
@@ -54,13 +55,17 @@ class LGDBlock(nn.Module):
 
     W_xg starts at zero, so at first the local path is exactly the backbone without LGD. A backbone whose
     blocks end before a ReLU (`activate=False`: Xception) gets US(W_xg g) added there, and P sees ReLU(x).
+    `fresh`: F's result is no one else's, so that the sum is written over it.
     """
 
-    def __init__(self, F: nn.Module, C: int, C_out: int, *, order: Order, activate: bool) -> None:
+    def __init__(
+        self, F: nn.Module, C: int, C_out: int, *, order: Order, activate: bool, fresh: bool = False
+    ) -> None:
         super().__init__()
         self.F = F
         self.order = order
         self.activate = activate
+        self.fresh = fresh
         paper = order == "paper"
         self.W_xg = LowRank(C if paper else C_out, C_out)
         self.W_gx = LowRank(C_out if paper else C, C_out)
@@ -77,8 +82,9 @@ class LGDBlock(nn.Module):
 
     def local(self, x: Tensor, g: Tensor) -> Tensor:
         """Global to local: ReLU(F(x) + US(W_xg g)). (N, C, T, H, W) -> (N, C_out, T, H', W')"""
-        x = self.F(x).add_(broadcast(self.W_xg(g)))
-        return relu(x, inplace=True) if self.activate else x
+        x, from_global = self.F(x), broadcast(self.W_xg(g))
+        x = x.add_(from_global) if self.fresh else x + from_global
+        return relu(x, inplace=True) if self.activate else x  # the sum is this block's own
 
     def diffuse(self, x: Tensor, g: Tensor) -> Tensor:
         """Local to global: ReLU(W_gx P(x) + W_gg g). (N, D) -> (N, C_out)"""
@@ -86,12 +92,16 @@ class LGDBlock(nn.Module):
 
 
 class Stem(nn.Module):
-    """The first layers of a backbone. (N, in_channels, T, H, W) -> (N, C, T / early_stride, H', W')"""
+    """The first layers of a backbone. (N, in_channels, T, H, W) -> (N, C, T / early_stride, H', W')
 
-    def __init__(self, in_channels: int, early_stride: int) -> None:
+    Frames must have `min_pixels` on either side.
+    """
+
+    def __init__(self, in_channels: int, early_stride: int, min_pixels: int = 1) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.early_stride = early_stride
+        self.min_pixels = min_pixels
 
 
 @dataclass(frozen=True)
@@ -101,11 +111,15 @@ class Backbone:
     stem: Stem
     stages: Sequence[Sequence[tuple[nn.Module, int, int]]]  # F, C, C_out
     activate: bool = True  # False: blocks end before a ReLU
+    fresh: bool = False  # True: no F returns its input, or what its own backward pass needs; saves a copy
 
     @property
     def C_out(self) -> int:
         """Channels of the last block."""
         return self.stages[-1][-1][2]
+
+
+FORM_KEY = "form"
 
 
 class Stage(nn.ModuleList):
@@ -116,22 +130,30 @@ class TwoPathNetwork(nn.Module):
     """Local features x (N, C, T, H, W) and global ones g (N, D), updated side by side in every block.
 
     Without LGD (`order=None`) it is the backbone alone. `checkpointing` recomputes each block in the backward
-    pass instead of keeping its inner activations.
+    pass instead of keeping its inner activations. `form` is what the shapes of the weights do not say of the
+    function, by name; it goes with the state dict (not among its tensors), so that `load_weights` can compare.
     """
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, *, order: Order | None, checkpointing: bool = False
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        *,
+        order: Order | None,
+        checkpointing: bool = False,
+        form: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         if order is not None and order not in get_args(Order):
             raise ModelError(f"no order {order!r}; there are {', '.join(get_args(Order))}")
         self.order = order
+        self.form = dict(form or {})
+        self.register_state_dict_post_hook(note_form)
         self.activate = backbone.activate
         self.checkpointing = checkpointing
         self.stem = backbone.stem
         self.stages = nn.ModuleList(
-            Stage(wrap(F, C, C_out, order, backbone.activate) for F, C, C_out in stage)
-            for stage in backbone.stages
+            Stage(wrap(F, C, C_out, order, backbone) for F, C, C_out in stage) for stage in backbone.stages
         )
         self.head = head
 
@@ -158,7 +180,10 @@ class TwoPathNetwork(nn.Module):
         return (x if self.activate else relu(x)), g
 
     def trace(self, clip: Tensor) -> dict[str, Tensor]:
-        """Every stage's results by name, in order: "stem.x", "stem.g", "stage1.x", ..., "logits", ..."""
+        """Every stage's results by name, in order: "stem.x", "stem.g", "stage1.x", ..., "logits", ...
+
+        The x of a backbone whose blocks end before a ReLU (Xception) is the sum before it.
+        """
         results: dict[str, Tensor] = {}
         x, g = self.paths(clip, keep=results)
         output: Output = self.head(x, g)
@@ -167,24 +192,43 @@ class TwoPathNetwork(nn.Module):
 
     def checked(self, clip: Tensor) -> Tensor:
         """The clip with five axes, or a ModelError that says what was expected and what came."""
-        C, t = self.stem.in_channels, self.stem.early_stride
-        came = f"(N, C, T, H, W) = {tuple(clip.shape)} came"
+        C, t, smallest = self.stem.in_channels, self.stem.early_stride, self.stem.min_pixels
+        came = f"(N, C, {'H, W' if clip.dim() == 4 else 'T, H, W'}) = {tuple(clip.shape)} came"
         if clip.dim() == 4 and t == 1:
             clip = clip.unsqueeze(2)  # an image or a log-mel segment is a clip of one frame
         if clip.dim() != 5:
-            raise ModelError(f"expected a clip of five axes, (N, C, T, H, W); {tuple(clip.shape)} came")
+            expected = "five axes, (N, C, T, H, W)" + (", or four, (N, C, H, W)" if t == 1 else "")
+            raise ModelError(f"expected a clip of {expected}; {tuple(clip.shape)} came")
         if clip.shape[1] != C:
             raise ModelError(f"expected a clip with C = {C} channels; {came}")
-        if clip.shape[2] % t:
+        if clip.shape[2] == 0 or clip.shape[2] % t:
             raise ModelError(f"expected T to be a multiple of the early stride {t}; {came}")
+        if min(clip.shape[3:]) < smallest:
+            raise ModelError(f"expected frames of at least {smallest} x {smallest} pixels; {came}")
+        self.check_dtype(clip)
         return clip
 
+    def check_dtype(self, clip: Tensor) -> None:
+        """ModelError for a clip that is not normalised, or of another precision than the weights."""
+        if not clip.is_floating_point():
+            raise ModelError(f"expected a normalised clip, of floating point; {clip.dtype} came")
+        weights = next(self.stem.parameters(), clip).dtype
+        if clip.dtype != weights and (clip.is_meta or not torch.is_autocast_enabled(clip.device.type)):
+            raise ModelError(f"expected a clip of {weights} as the weights are; {clip.dtype} came")
 
-def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, activate: bool) -> nn.Module:
+
+def note_form(
+    model: "TwoPathNetwork", state: Mapping[str, Tensor], prefix: str, about: dict[str, object]
+) -> None:
+    """Write the form of a network where torch keeps the versions of its modules: `state_dict()._metadata`."""
+    about[FORM_KEY] = dict(model.form)
+
+
+def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, backbone: Backbone) -> nn.Module:
     """The backbone's F as a block of two paths, or of one."""
     if order is None:
-        return PlainBlock(F, activate=activate)
-    return LGDBlock(F, C, C_out, order=order, activate=activate)
+        return PlainBlock(F, activate=backbone.activate, fresh=backbone.fresh)
+    return LGDBlock(F, C, C_out, order=order, activate=backbone.activate, fresh=backbone.fresh)
 
 
 def recomputed(block: nn.Module, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Parameters(NamedTuple):
-    """How many numbers are learned, and what for."""
+    """How many numbers a model has as weights, frozen ones included, and what for."""
 
     total: int
     lgd: int  # the low-rank maps W_xg, W_gx, W_gg
@@ -29,7 +29,7 @@ def parameters_by_role(model: nn.Module) -> Parameters:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """How many numbers the model learns."""
+    """How many numbers the model has as weights, frozen ones included."""
     return parameters_by_role(model).total
 
 
@@ -44,7 +44,8 @@ def count_gflops(model: nn.Module, input_shape: Sequence[int]) -> float:
     model.eval()
     try:
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            functional_call(model, tensors, (torch.empty(*input_shape, device="meta"),))
+            clip = torch.empty(*input_shape, device="meta", dtype=next(model.parameters()).dtype)
+            functional_call(model, tensors, (clip,))
     finally:
         model.train(training)
     return counter.get_total_flops() / 2e9

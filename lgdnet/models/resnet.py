@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lgdnet.models.folded import BatchNorm, SpatialConv, average, broadcast, max_pool
+from lgdnet.models.folded import BatchNorm, SpatialConv, average, broadcast, fold, max_pool, unfold
 from lgdnet.models.lgd import Backbone, Stem
 from lgdnet.models.p3d import Kind, P3DUnit, kinds
 
@@ -61,7 +61,7 @@ class PlainStem(Stem):
     """
 
     def __init__(self, in_channels: int, C: int, *, t: int, size: Size) -> None:
-        super().__init__(in_channels, early_stride=t)
+        super().__init__(in_channels, early_stride=t, min_pixels=3 if size.ceil_pool else 1)
         self.ceil_pool = size.ceil_pool
         self.conv1 = SpatialConv(in_channels, C, 7, t=t, stride=2)
         self.bn1 = BatchNorm(C, eps=size.eps)
@@ -90,14 +90,23 @@ class DeepStem(Stem):
 
 
 class SqueezeExcite(nn.Module):
-    """x * sigmoid(W2 ReLU(W1 P(x))): one gate per channel, from the whole clip."""
+    """x * sigmoid(W2 ReLU(W1 P(x))): one gate per channel, from the whole clip.
 
-    def __init__(self, C: int) -> None:
+    A network without time knows single frames only (`per_frame`): each has gates of its own.
+    """
+
+    def __init__(self, C: int, *, per_frame: bool) -> None:
         super().__init__()
+        self.per_frame = per_frame
         self.fc1 = nn.Linear(C, max(C // 16, 1))
         self.fc2 = nn.Linear(max(C // 16, 1), C)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.per_frame:
+            return unfold(self.gated(fold(x).unsqueeze(2)).squeeze(2), x.shape[2])
+        return self.gated(x)
+
+    def gated(self, x: Tensor) -> Tensor:
         return x * broadcast(self.fc2(relu(self.fc1(average(x)))).sigmoid())
 
 
@@ -113,13 +122,13 @@ class Residual(nn.Module):
 
     expansion: int
 
-    def __init__(self, C: int, C_out: int, *, stride: int, size: Size) -> None:
+    def __init__(self, C: int, C_out: int, *, stride: int, kind: Kind, size: Size) -> None:
         super().__init__()
         if stride > 1 or C_out != C:
             self.downsample: nn.Module = Shortcut(C, C_out, stride=stride, eps=size.eps)
         else:
             self.downsample = nn.Identity()
-        self.se = SqueezeExcite(C_out) if size.squeeze else nn.Identity()
+        self.se = SqueezeExcite(C_out, per_frame=kind == "2D") if size.squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.se(self.body(x)).add_(self.downsample(x))  # the body's result is nobody else's
@@ -134,7 +143,7 @@ class Basic(Residual):
     expansion = 1
 
     def __init__(self, C: int, planes: int, *, stride: int, kind: Kind, size: Size) -> None:
-        super().__init__(C, planes, stride=stride, size=size)
+        super().__init__(C, planes, stride=stride, kind=kind, size=size)
         self.unit1 = P3DUnit(C, planes, kind=kind, stride=stride, eps=size.eps)
         self.unit2 = P3DUnit(planes, planes, kind=kind, eps=size.eps, relu=False)
 
@@ -149,7 +158,7 @@ class Bottleneck(Residual):
 
     def __init__(self, C: int, planes: int, *, stride: int, kind: Kind, size: Size) -> None:
         C_out = planes * self.expansion
-        super().__init__(C, C_out, stride=stride, size=size)
+        super().__init__(C, C_out, stride=stride, kind=kind, size=size)
         C_mid = max(planes * size.group_width // 64, 1) * size.groups
         first, second = (stride, 1) if size.stride_first else (1, stride)
         self.conv1 = SpatialConv(C, C_mid, 1, stride=first)
@@ -181,4 +190,4 @@ def resnet(
             stage.append((F, C, planes * block.expansion))
             C = planes * block.expansion
         stages.append(stage)
-    return Backbone(stem, stages)
+    return Backbone(stem, stages, fresh=True)

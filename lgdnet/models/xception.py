@@ -54,7 +54,7 @@ class XceptionStem(Stem):
     """conv (t,3,3)/(t,2,2), conv (1,3,3), no padding. (N, in_channels, T, H, W) -> (N, C, T/t, H/2, W/2)"""
 
     def __init__(self, in_channels: int, C_mid: int, C: int, *, t: int) -> None:
-        super().__init__(in_channels, early_stride=t)
+        super().__init__(in_channels, early_stride=t, min_pixels=7)
         self.conv1 = SpatialConv(in_channels, C_mid, 3, t=t, stride=2, pad=0)
         self.bn1 = BatchNorm(C_mid)
         self.conv2 = SpatialConv(C_mid, C, 3, pad=0)
@@ -133,4 +133,4 @@ def xception(*, in_channels: int, width: int = 64, units: str = "ABC", early_str
             C = widths[-1]
     C_3, C_4 = scaled(EXIT_PAIR)
     stages[-1].append((ExitPair(C, (C_3, C_4), kind=next(kind)), C, C_4))
-    return Backbone(stem, stages, activate=False)
+    return Backbone(stem, stages, activate=False, fresh=True)

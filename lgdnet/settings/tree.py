@@ -1,5 +1,6 @@
 """The tree of `config.yaml`, block by block."""
 
+import math
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from pydantic import (
 )
 
 from lgdnet.settings.backbones import BACKBONES
-from lgdnet.settings.base import Fraction, Name, Settings, Split, nearest
+from lgdnet.settings.base import Fraction, Name, Settings, Share, Split, nearest
 from lgdnet.settings.ensemble import (
     Aggregation,
     AggregationSettings,
@@ -153,7 +154,8 @@ class TrainSettings(Settings):
     epochs: PositiveFloat = 40
     """Passes over the training split."""
     lengths: tuple[LengthSettings, ...] = ()
-    """Progressive clip lengths in one run, instead of `epochs` and `batch_norm`: 16, then 32, then 64."""
+    """Progressive clip lengths in one run, instead of `epochs` and `batch_norm`: 16, then 32, then 64.
+    Each has its own; leave those two out, or make `epochs` the sum."""
     batch_size: PositiveInt = 256
     """Clips per optimiser step, over all processes."""
     accumulate: PositiveInt = 1
@@ -164,7 +166,7 @@ class TrainSettings(Settings):
     """Peak rate, for a batch of `rate_batch_size`; it grows and shrinks with the batch."""
     rate_batch_size: PositiveInt | None = None
     """Batch that `learning_rate` is meant for; empty: `batch_size`, so nothing is scaled."""
-    momentum: Fraction = 0.9
+    momentum: Share = 0.9
     """Of SGD (Nesterov); the first beta of AdamW."""
     weight_decay: NonNegativeFloat = 2.5e-5
     """L2 penalty per step."""
@@ -178,13 +180,13 @@ class TrainSettings(Settings):
     """Where `step` divides the rate by ten, as shares of what follows the warm-up."""
     warmup_epochs: NonNegativeFloat = 1
     """The learning rate rises linearly for so long."""
-    label_smoothing: Fraction = 0.0
+    label_smoothing: Share = 0.0
     """Share of the target that goes to the other classes."""
-    dropout: Fraction = 0.5
+    dropout: Share = 0.5
     """Before the classifiers."""
     batch_norm: BatchNorm = "train"
     """Statistics of the batch; stored ones, all layers or all but the first; of all processes' batches."""
-    average_decay: Fraction | None = None
+    average_decay: Share | None = None
     """Keep a running average of the weights (0.999, say) and use it in place of the last ones."""
     clips_per_video: PositiveInt = 1
     """Random clips drawn from each video in an epoch."""
@@ -209,6 +211,33 @@ class TrainSettings(Settings):
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Where curves are drawn beside history.csv; wandb and mlflow must be installed."""
     augment: AugmentSettings = AugmentSettings()
+
+    @model_validator(mode="after")
+    def nothing_is_ignored(self) -> "TrainSettings":
+        """A key without effect beside another is a misunderstanding; a default is none."""
+
+        def is_set(name: str) -> bool:
+            return getattr(self, name) != type(self).model_fields[name].default
+
+        epochs = math.fsum(length.epochs for length in self.lengths) if self.lengths else self.epochs
+        if self.lengths and is_set("epochs") and not math.isclose(self.epochs, epochs):
+            raise ValueError(
+                f"lengths: they have {epochs:g} epochs together, but epochs is {self.epochs:g}; leave it out, "
+                "or make it their sum"
+            )
+        if self.lengths and is_set("batch_norm"):
+            raise ValueError("batch_norm: with lengths each of them has its own; set it there")
+        if is_set("warmup_epochs") and self.warmup_epochs > epochs:
+            raise ValueError(f"warmup_epochs: {self.warmup_epochs:g} are more than all {epochs:g} epochs")
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate: a batch of {self.batch_size} clips cannot be cut into {self.accumulate} parts"
+            )
+        if is_set("drops") and self.drops and self.schedule != "step":
+            raise ValueError(f"drops: schedule {self.schedule} has none; use schedule: step, or drops: []")
+        if len(set(self.trackers)) < len(self.trackers):
+            raise ValueError("trackers: one stands there twice")
+        return self
 
 
 class DumpSettings(Settings):

@@ -68,7 +68,7 @@ def run(
         ),
         num_steps=num_steps,
         steps_per_epoch=per_epoch,
-        checkpoints=Checkpoints(folder, identity=identity),
+        checkpoints=Checkpoints(folder / "checkpoints", identity=identity),
         history=History(folder / "history.csv"),
         device=device,
         seed=settings.seed,

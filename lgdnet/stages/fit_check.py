@@ -11,9 +11,10 @@ from torch import nn
 from lgdnet.batch import Batch
 from lgdnet.distributed import ALONE, pick_device
 from lgdnet.errors import InputError
+from lgdnet.loader.batches import PREFETCH
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
-from lgdnet.optimizer import align
+from lgdnet.optimizer import Average, align
 from lgdnet.plan import Part, Plan, share_cores, starting_network
 from lgdnet.settings import read_challenge
 from lgdnet.settings.base import nearest
@@ -28,7 +29,7 @@ class Fit:
 
     clip: tuple[int, ...]  # (C, T, H, W)
     clips_per_step: int
-    memory_mb: float  # peak, of the GPU or of the process
+    memory_mb: float  # peak, of the GPU; without one, of the process so far
     loop_sec: float  # per step, with loading
     model_sec: float  # per step, on data that is there
     num_steps: int
@@ -89,8 +90,14 @@ def run(
 
 
 def measure(plan: Plan, model: nn.Module, part: Part, part_steps: int, *, num_steps: int) -> Fit:
-    """Time `num_steps` steps with loading and without, after a first one that is not counted."""
+    """Time `num_steps` steps, and two of each worker, with loading and without.
+
+    A first step is not counted, and what the workers made ahead meanwhile is left out: else a slow loader
+    would look as fast as its store.
+    """
     settings, device = plan.settings.train, plan.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     optimizer = plan.optimizer(model)
     align(optimizer)
     scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
@@ -105,7 +112,8 @@ def measure(plan: Plan, model: nn.Module, part: Part, part_steps: int, *, num_st
     )
     learning_mode(model, part.batch_norm)
     forward = wrapped(model, device, part.batch_norm, compile=settings.compile, find_unused_parameters=False)
-    one = Run(model, optimizer, scaler)
+    average = Average(model, settings.average_decay) if settings.average_decay else None
+    one = Run(model, optimizer, scaler, average)
 
     def seconds_of(batches: Iterator[Batch], count: int) -> float:
         begin = time.perf_counter()
@@ -117,6 +125,9 @@ def measure(plan: Plan, model: nn.Module, part: Part, part_steps: int, *, num_st
 
     loader = plan.batches_from(0, clip_length=part.clip_length)
     seconds_of(loader, 1)
+    for _ in range(plan.num_workers * (PREFETCH + 1)):
+        next(loader)
+    num_steps = max(num_steps, 2 * plan.num_workers)
     loop_sec = seconds_of(loader, num_steps)
     batch = next(loader)
     model_sec = seconds_of(iter([batch] * num_steps), num_steps)

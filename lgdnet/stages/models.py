@@ -1,4 +1,4 @@
-"""The table of every model: what it learns, what it computes, and how fast it is here."""
+"""The table of every model: what it holds, what it computes, and how fast it is here."""
 
 import re
 import time
@@ -46,7 +46,8 @@ def clip_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     if match is None or int(match[1]) % 4 or int(match[1]) == 0 or int(match[2]) < 32:
         raise ModelError(
-            f"cannot measure {text!r}: expected frames x pixels, such as 16x112 (frames a multiple of 4)"
+            f"cannot measure {text!r}: expected frames x pixels, such as 16x112 (frames a multiple of 4, at least "
+            "32 pixels)"
         )
     return int(match[1]), int(match[2])
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import torch
 
-from lgdnet.artefact import file_digest
-from lgdnet.checkpoint import Checkpoints, only_one
+from lgdnet.artefact import file_digest, remove_leftovers
+from lgdnet.checkpoint import FIGURES, Checkpoints, only_one
 from lgdnet.distributed import Ranks, together
 from lgdnet.history import History, open_trackers
-from lgdnet.log import say
+from lgdnet.interrupt import exit_on_signal
+from lgdnet.log import say, warn
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.models import training_loss
 from lgdnet.plan import Part, Plan, Validator, share_cores, starting_network
@@ -50,7 +51,13 @@ def run(
     Ends with SystemExit(75) after SIGTERM or SIGUSR1: start it again and it goes on.
     """
     folder = out.parent
-    with together(device, folder / "checkpoints") as (ranks, here), alone_in(folder / "checkpoints", ranks):
+    with (
+        exit_on_signal(),
+        together(device, folder / "checkpoints") as (ranks, here),
+        alone_in(folder / "checkpoints", ranks),
+    ):
+        for name in (out.name, *FIGURES) if ranks.first else ():
+            remove_leftovers(folder, name)
         num_workers = share_cores(threads, here, num_workers)
         names = read_classes(classes)
         media = training_media(settings, video_root, stored, flow_settings)
@@ -62,7 +69,9 @@ def run(
             "init": file_digest(init) if init else "",
             "weights": file_digest(settings.weights.path) if settings.weights else "",
         }
-        checkpoints = Checkpoints(folder / "checkpoints", identity=plan.identity(sources))
+        checkpoints = Checkpoints(
+            folder / "checkpoints", identity=plan.identity(sources), details=plan.details()
+        )
         trackers = partial(open_trackers, settings.train.trackers, folder, run_name(folder))
         history = History(folder / "history.csv", trackers)
         validator = Validator(
@@ -81,6 +90,8 @@ def run(
         )
         if ranks.first:
             say(plan.describe())
+            if not len(validator.rows):
+                warn(f"{validation}: no video has a label; nothing is validated while training.")
         result: torch.nn.Module = model
         for part in plan.parts:  # one, unless clips grow; each goes on where the one before it was saved
             result = train_part(plan, part, model, checkpoints, history, validator)
@@ -111,7 +122,7 @@ def train_part(
         stop_at=part.end,
         checkpoints=checkpoints,
         history=history,
-        validate=validator,
+        validate=validator if len(validator.rows) else None,
         validate_every=settings.validate_every_epochs * plan.steps_per_epoch,
         device=plan.device,
         ranks=plan.ranks,

@@ -108,13 +108,14 @@ class Separable(nn.Module):
 class NaiveXception(nn.Module):
     """LGD-P3D-Xception with the "sum" head in order "paper", or without LGD."""
 
-    def __init__(self, *, num_classes, lgd, in_channels=3):
+    def __init__(self, *, num_classes, lgd, in_channels=3, width=64):
         super().__init__()
         self.lgd = lgd
-        self.conv1 = nn.Conv3d(in_channels, 32, (4, 3, 3), stride=(4, 2, 2), bias=False)
-        self.bn1 = nn.BatchNorm3d(32)
-        self.conv2 = nn.Conv3d(32, 64, (1, 3, 3), bias=False)
-        self.bn2 = nn.BatchNorm3d(64)
+        w = lambda C: C * width // 64  # noqa: E731
+        self.conv1 = nn.Conv3d(in_channels, w(32), (4, 3, 3), stride=(4, 2, 2), bias=False)
+        self.bn1 = nn.BatchNorm3d(w(32))
+        self.conv2 = nn.Conv3d(w(32), w(64), (1, 3, 3), bias=False)
+        self.bn2 = nn.BatchNorm3d(w(64))
         middle = [(728, (728, 728, 728), 1)] * 8
         blocks = [
             (64, (128,) * 2, 2),
@@ -123,25 +124,25 @@ class NaiveXception(nn.Module):
             *middle,
             (728, (728, 1024), 2),
         ]
-        widths = [64]
+        widths = [w(64)]
         for i, (C, channels, stride) in enumerate(blocks):
-            rep, kind, C_in = [], "ABC"[i % 3], C
-            for C_out in channels:
+            rep, kind, C_in = [], "ABC"[i % 3], w(C)
+            for C_out in map(w, channels):
                 rep += [nn.ReLU(), Separable(C_in, C_out, kind), nn.BatchNorm3d(C_out)]
                 C_in = C_out
             rep += [nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))] if stride == 2 else []
             block = nn.Module()
             block.rep = nn.Sequential(*(rep[1:] if i == 0 else rep))
             if stride == 2:
-                block.skip, block.skipbn = conv(C, C_in, (1, 1, 1), 2), nn.BatchNorm3d(C_in)
+                block.skip, block.skipbn = conv(w(C), C_in, (1, 1, 1), 2), nn.BatchNorm3d(C_in)
             setattr(self, f"block{i + 1}", block)
             widths.append(C_in)
-        self.conv3, self.bn3 = Separable(1024, 1536, "A"), nn.BatchNorm3d(1536)
-        self.conv4, self.bn4 = Separable(1536, 2048, "A"), nn.BatchNorm3d(2048)
-        widths.append(2048)
-        self.fc = nn.Linear(2048, num_classes)
+        self.conv3, self.bn3 = Separable(w(1024), w(1536), "A"), nn.BatchNorm3d(w(1536))
+        self.conv4, self.bn4 = Separable(w(1536), w(2048), "A"), nn.BatchNorm3d(w(2048))
+        widths.append(w(2048))
+        self.fc = nn.Linear(w(2048), num_classes)
         if lgd:
-            self.fc_g = nn.Linear(2048, num_classes)
+            self.fc_g = nn.Linear(w(2048), num_classes)
             pairs = list(pairwise(widths))
             self.W_xg, self.W_gx, self.W_gg = (
                 nn.ModuleList(nn.Sequential(nn.Linear(A, B // 16), nn.Linear(B // 16, B)) for A, B in each)

@@ -17,7 +17,7 @@ torch.set_num_threads(1)
 
 
 def small(name: str = "lgd-p3d-resnet18", **choices):
-    return randomise(build_model(name, in_channels=3, num_classes=5, width=8, **choices))
+    return randomise(build_model(name, in_channels=3, num_classes=5, width=8, **choices)).eval()
 
 
 @pytest.mark.slow
@@ -76,7 +76,20 @@ def test_a_file_that_differs_from_eager_is_not_written(tmp_path, monkeypatch):
         ModelError, match=r"model\.pt2: the exported network differs from eager by 1\.0e-02 of the"
     ):
         export(small(), (3, 8, 32, 32), out, {})
+    with pytest.raises(ModelError, match=r"it was not written\. The kernel head's square root is steep at 0"):
+        export(small(head="kernel"), (3, 8, 32, 32), out, {})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_exporting_leaves_the_model_in_training(tmp_path, monkeypatch):
+    model = small().train()
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    monkeypatch.setattr(
+        "lgdnet.models.export.write_program", lambda o, e, other, path, a: path.touch() or o(other)[0]
+    )
+    export(model, (3, 8, 32, 32), tmp_path / "model.pt2", {})
+    assert model.training and all(p.requires_grad for p in model.parameters())
+    assert all(torch.equal(state[name], tensor) for name, tensor in model.state_dict().items())
 
 
 def test_an_unknown_ending_is_named(tmp_path):

@@ -2,11 +2,17 @@
 
 import pytest
 import torch
+from random_weights import randomise
 from torch import nn
 from torch.nn.functional import cross_entropy, one_hot
 
 from lgdnet.models import HEADS, build_model, training_loss
-from lgdnet.models.heads import Output, TensorSketch
+from lgdnet.models.heads import KernelHead, Output, TensorSketch
+from lgdnet.scores import read_features
+from lgdnet.settings import DumpSettings, StreamSettings
+from lgdnet.stages import dump
+from lgdnet.streams import Media, network_of, write_stream
+from tests.flow.pictures import small_set
 
 torch.set_num_threads(1)
 
@@ -72,6 +78,29 @@ def test_tensor_sketch_approaches_the_squared_inner_product_as_d_grows():
     assert ((mean - exact) / scale).abs().max() < 0.05  # unbiased at any d
 
 
+def test_the_kernel_head_is_what_its_definition_says():
+    """Every pair of channels i, j adds sign(i) sign(j) a_i a_j to entry hash(i) + hash(j) of the sketch."""
+    head = randomise(KernelHead(6, 6, 3, 0.5, d=16)).double().eval()
+    generator = torch.Generator().manual_seed(0)
+    x, g = (10 * torch.randn(*s, dtype=torch.float64, generator=generator) for s in ((2, 6, 2, 3, 3), (2, 6)))
+    sketches = []
+    for sketch, a in ((head.sketch_local, x.flatten(2).transpose(1, 2)), (head.sketch_global, g[:, None])):
+        (h, k), (s, t) = sketch.hash, sketch.sign
+        pairs = ((s * a)[..., :, None] * (t * a)[..., None, :]).flatten(2).mean(1)  # over positions
+        entries = ((h[:, None] + k) % 16).flatten()
+        sketches.append(torch.zeros(2, 16, dtype=torch.float64).index_add(1, entries, pairs))
+    phi = torch.cat(sketches, 1)
+    phi = phi.sign() * phi.abs().sqrt()
+    phi = phi / phi.norm(dim=1, keepdim=True)
+    linear = head.both[1]
+    torch.testing.assert_close(head(x, g).logits, phi @ linear.weight.T + linear.bias, rtol=1e-4, atol=1e-6)
+
+
+def test_a_sketch_has_8192_entries_for_each_path():
+    head = small(head="kernel").head
+    assert (head.sketch_local.d, head.sketch_global.d, head.both[1].in_features) == (8192, 8192, 16384)
+
+
 def test_the_hashes_of_a_sketch_are_stored_with_the_weights():
     state = small(head="kernel").state_dict()
     assert {"head.sketch_local.hash", "head.sketch_local.sign", "head.sketch_global.hash"} <= set(state)
@@ -84,3 +113,27 @@ def test_the_hashes_of_a_sketch_are_stored_with_the_weights():
 def test_a_sketch_is_computed_in_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert TensorSketch(8, 32, seed=1)(torch.randn(3, 8).bfloat16()).dtype == torch.float32
+
+
+def test_a_stream_with_a_kernel_head_is_dumped(tmp_path):
+    small_set(tmp_path, (8,))
+    settings = StreamSettings.model_validate(
+        {
+            "backbone": "p3d-resnet18",
+            "width": 4,
+            "head": "kernel",
+            "clip_length": 4,
+            "short_side": 32,
+            "crop": 32,
+        }
+    )
+    write_stream(tmp_path / "m.safetensors", network_of(settings, 2), settings, ["x", "y"], Media(tmp_path))
+    out = tmp_path / "features.h5"
+    dump.run(
+        model=tmp_path / "m.safetensors",
+        manifest=tmp_path / "m.csv",
+        video_root=tmp_path,
+        out=out,
+        settings=DumpSettings(num_clips=2),
+    )
+    assert read_features([out]).read("logits", 0).shape == (2, 2)

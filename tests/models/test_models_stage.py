@@ -31,3 +31,5 @@ def test_wrong_choices_are_named():
         stage.run(like="vit")
     with pytest.raises(ModelError, match="cannot measure '16': expected frames x pixels, such as 16x112"):
         stage.run(measure="16")
+    with pytest.raises(ModelError, match=r"cannot measure '16x16': .* at least 32 pixels"):
+        stage.run(measure="16x16")

@@ -67,12 +67,12 @@ def test_resnet50_equals_the_naive_formulation(order):
     same_step(model, naive, torch.randn(2, 3, 8, 48, 48, dtype=torch.float64))
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize("width", [16, pytest.param(64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("lgd", [True, False])
-def test_xception_equals_the_naive_formulation(lgd):
-    naive = randomise(NaiveXception(num_classes=5, lgd=lgd).double())
+def test_xception_equals_the_naive_formulation(lgd, width):
+    naive = randomise(NaiveXception(num_classes=5, lgd=lgd, width=width).double())
     name = "lgd-p3d-xception" if lgd else "p3d-xception"
-    model = build_model(name, in_channels=3, num_classes=5, dropout=0.0).double()
+    model = build_model(name, in_channels=3, num_classes=5, dropout=0.0, width=width).double()
     take(model, naive)
     same_step(model, naive, torch.randn(2, 3, 8, 64, 64, dtype=torch.float64))
 

@@ -6,7 +6,7 @@ from random_weights import randomise
 from torch import nn
 
 from lgdnet.models import ModelError, build_model, fused, training_loss
-from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv
+from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv, average
 
 torch.set_num_threads(1)
 
@@ -59,6 +59,13 @@ def same_as_conv3d(conv: nn.Conv3d, memory_format: torch.memory_format) -> None:
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_average_of_128_frames_fits_into_half_precision(dtype):
+    x = torch.rand(1, 4, 32, 112, 112, generator=torch.Generator().manual_seed(0)).to(dtype)
+    assert average(x).dtype == dtype
+    torch.testing.assert_close(average(x).double(), x.double().mean((2, 3, 4)), rtol=4e-3, atol=0)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_fusing_batch_norm_changes_nothing_but_the_rounding(name):
     model = randomise(build_model(name, in_channels=3, num_classes=5, width=8)).double().eval()
@@ -68,6 +75,13 @@ def test_fusing_batch_norm_changes_nothing_but_the_rounding(name):
     assert any(isinstance(module, BatchNorm) for module in model.modules())  # a copy
     with torch.no_grad():
         assert relative(without_norm(clip).logits, model(clip).logits) < 1e-12
+
+
+def test_fusing_twice_is_fusing_once():
+    model = randomise(build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8)).eval()
+    clip = torch.randn(2, 3, 8, 32, 32)
+    once = fused(model)
+    assert torch.equal(fused(once)(clip).logits, once(clip).logits)
 
 
 def test_a_model_in_training_is_not_fused():

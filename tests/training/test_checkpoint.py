@@ -93,18 +93,65 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before_with_a_warning
     assert "warning: " in (text := capfd.readouterr().err) and "step-00000020.safetensors: damaged" in text
 
 
-def test_checkpoints_of_other_settings_are_not_resumed_from_and_go_when_ours_are_written(tmp_path, capfd):
-    Checkpoints(tmp_path, identity="old").save(50, {"value": torch.tensor(50)})
-    ours = Checkpoints(tmp_path, identity="new")
-    assert ours.latest() is None
+def test_any_damage_in_the_header_is_passed_over(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(10, {"value": torch.tensor(10)})
+    path = checkpoints.save(20, {"value": torch.tensor(20), "names": ["a", 3]})
+    whole = path.read_bytes()
+    length = 8 + int.from_bytes(whole[:8], "little")
+    for position in range(length):
+        for bit in (0, 5):
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << bit
+            path.write_bytes(flipped)
+            found = checkpoints.latest()
+            assert found[0] == 10 or found[1]["names"] == ["a", 3], position
+        checkpoints.make_room()
+        assert len(checkpoints.paths()) == 2
+    path.write_bytes(whole)
+    assert checkpoints.latest()[0] == 20
+
+
+def test_checkpoints_of_other_settings_lie_aside_and_come_back_with_their_figures(tmp_path, capfd):
+    folder, history = tmp_path / "checkpoints", tmp_path / "history.csv"
+    first, second = Checkpoints(folder, identity="first"), Checkpoints(folder, identity="second")
+    first.save(50, {"value": torch.tensor(50)})
+    history.write_text("of the first")
+    assert second.latest() is None
     assert "made with other settings or data; not resumed from" in capfd.readouterr().err
-    ours.save(10, {"value": torch.tensor(10)})
-    assert [path.name for path in ours.paths()] == ["step-00000010.safetensors"]
+    second.make_room()
+    assert "old-first: checkpoints made with other settings" in capfd.readouterr().err
+    assert second.paths() == [] and not history.exists()
+    second.save(10, {"value": torch.tensor(10)})
+    history.write_text("of the second")
+    first.make_room()
+    assert "took back the checkpoints made with these settings" in capfd.readouterr().err
+    step, state = first.latest()
+    assert step == 50 and int(state["value"]) == 50 and history.read_text() == "of the first"
+    assert sorted(path.name for path in (folder / "old-second").iterdir()) == [
+        "history.csv", "step-00000010.safetensors",
+    ]  # fmt: skip
+    assert not (folder / "old-first").exists()
+
+
+def test_a_damaged_checkpoint_is_of_no_other_run(tmp_path):
+    ours = Checkpoints(tmp_path, identity="ours")
+    flip_a_byte(Checkpoints(tmp_path, identity="other").save(50, {"value": torch.tensor(50)}))
+    ours.make_room()
+    assert [path.name for path in ours.folder.iterdir()] == ["step-00000050.safetensors"]
+
+
+def test_a_changed_detail_is_a_warning(tmp_path, capfd):
+    Checkpoints(tmp_path, details={"train.accumulate": 1}).save(3, {"value": torch.tensor(3)})
+    assert Checkpoints(tmp_path, details={"train.accumulate": 2}).latest()[0] == 3
+    assert "made with train.accumulate 1, now 2; training goes on from it" in capfd.readouterr().err
+    assert Checkpoints(tmp_path, details={"train.accumulate": 1}).latest()[0] == 3
+    assert capfd.readouterr().err == ""
 
 
 def test_leftovers_of_killed_writers_are_removed(tmp_path):
     (tmp_path / "step-00000010.safetensors.123.tmp").write_bytes(b"half")
-    Checkpoints(tmp_path).remove_leftovers()
+    Checkpoints(tmp_path).make_room()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,10 +1,15 @@
 """Several processes are one: the same gradients, the same scores, the same history."""
 
+import os
+import signal
+import socket
+import time
 from datetime import timedelta
 
 import pytest
 import torch
 
+from lgdnet.checkpoint import CheckpointError, Checkpoints
 from lgdnet.distributed import (
     ALONE,
     Ranks,
@@ -22,7 +27,7 @@ from lgdnet.errors import InputError
 from lgdnet.history import read_history
 
 from .processes import in_processes
-from .toy import toy_model, toy_train
+from .toy import toy_batches, toy_model, toy_train
 
 CALM = {"num_steps": 12, "batch_norm": "frozen", "validate_every": 6}  # no dropout, no batch statistics
 
@@ -98,6 +103,76 @@ def test_evaluation_gives_the_same_bits_on_one_two_and_three_processes(tmp_path,
             world_size, lambda _: scores_of(num_rows, 4).tolist(), tmp_path / str(world_size)
         ):
             assert torch.equal(torch.tensor(scores), alone)
+
+
+def stopped_together(folder):
+    """Two processes, stopped after step 8 with checkpoints after 6 and 8."""
+
+    def start(ranks):
+        toy_train(folder, model=toy_model(dropout=0.0), ranks=ranks, stop_at=8, **CALM)
+
+    in_processes(2, start, folder / "a")
+
+
+def test_a_process_that_cannot_read_the_checkpoint_ends_all_with_its_name(tmp_path):
+    stopped_together(tmp_path)
+
+    def go_on(ranks):
+        checkpoints = Checkpoints(tmp_path / "checkpoints", identity="toy" if ranks.first else "other")
+        with pytest.raises(CheckpointError) as raised:
+            toy_train(tmp_path, ranks=ranks, checkpoints=checkpoints, **CALM)
+        return str(raised.value)
+
+    first, second = in_processes(2, go_on, tmp_path / "b")
+    assert first == second and f"process 1 on {socket.gethostname()}: " in first
+    assert (
+        "step-00000008.safetensors: made with other settings" in first
+        and "Start again to go on after step 8" in first
+    )
+
+
+def test_all_processes_go_back_to_the_checkpoint_that_the_first_finds_whole(tmp_path, monkeypatch):
+    """The first cannot read the newest one, the other can."""
+    stopped_together(tmp_path)
+    read = Checkpoints.read
+
+    def go_on(ranks):
+        def damaged_for_the_first(self, path):
+            if ranks.first and path.name == "step-00000008.safetensors":
+                raise CheckpointError(f"{path}: damaged.")
+            return read(self, path)
+
+        monkeypatch.setattr(Checkpoints, "read", damaged_for_the_first)
+        starts = []
+
+        def batches_from(step):
+            starts.append(step)
+            return toy_batches(step, batch_size=8, ranks=ranks)
+
+        model = toy_model(dropout=0.0)
+        return weights_of(
+            toy_train(tmp_path, model=model, ranks=ranks, batches_from=batches_from, **CALM)
+        ), starts
+
+    (first, start), (second, other_start) = in_processes(2, go_on, tmp_path / "b")
+    assert start == other_start == [6] and first == second
+
+
+def test_a_signal_to_all_is_obeyed_while_one_of_them_waits_for_data(tmp_path):
+    def interrupted(ranks):
+        def batches_from(step):
+            for number, batch in enumerate(toy_batches(step, batch_size=8, ranks=ranks), step):
+                if number == 4:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    time.sleep(60 * ranks.rank)  # the other one waits for this process
+                yield batch
+
+        with pytest.raises(SystemExit) as stopped:
+            toy_train(tmp_path, ranks=ranks, batches_from=batches_from, **CALM)
+        return stopped.value.code
+
+    assert in_processes(2, interrupted, tmp_path / "a") == [75, 75]
+    assert Checkpoints(tmp_path / "checkpoints", identity="toy").latest()[0] == 4
 
 
 def test_all_processes_do_the_highest_wish_and_share_sums_and_buffers(tmp_path):

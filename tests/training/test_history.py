@@ -1,7 +1,10 @@
 import builtins
+import errno
+import os
 import sys
 import types
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +32,39 @@ def test_rows_survive_a_cut_line_and_go_beyond_the_resumed_step(tmp_path):
     assert [row["step"] for row in rows] == ["5", "10", "15"]
     assert rows[0]["loss"] == "0.333333333" and rows[0]["top1"] == "" and rows[2]["top1"] == "0.5"
     assert history.has_validation(15) and not history.has_validation(10)
+
+
+@pytest.mark.parametrize("damage", [b"15,\xff\xfe,train\n", b"x" + b"," * 11 + b"\n", b"\0\0\n", b"7,1\n"])
+def test_a_damaged_line_is_left_out_with_a_warning(tmp_path, damage, capfd):
+    history = filled(tmp_path / "history.csv", [5, 10])
+    history.path.write_bytes(history.path.read_bytes() + damage)
+    history.add(step=15, epoch=1.5, split="train")
+    history.cut(15)
+    assert [row["step"] for row in read_history(history.path)] == ["5", "10", "15"]
+    assert "history.csv: 1 damaged lines, left out" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_one_line_for_rows_and_for_trackers(tmp_path, number):
+    def full(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    class FullTracker:
+        log = close = full
+
+    history = History(tmp_path / "history.csv", lambda step: [FullTracker()])
+    history.cut(0)
+    with pytest.raises(InputError, match=r"not written, the disk is full. Free some space and start again"):
+        history.add(step=1, split="train", loss=0.5)
+    with pytest.raises(InputError, match="the disk is full"):
+        history.close()
+
+
+def test_a_full_disk_is_one_line_for_history_csv():
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    with pytest.raises(InputError, match=r"full: not written, the disk is full"):
+        History(Path("/dev/full")).add(step=1, split="train", loss=0.5)
 
 
 def test_a_fresh_run_forgets_an_old_history(tmp_path):
@@ -77,25 +113,43 @@ def test_a_tracker_that_is_not_installed_is_an_error_and_no_silence(tmp_path, mo
         open_trackers(("comet",), tmp_path, "toy", 0)
 
 
-def test_a_resumed_run_joins_its_run_of_weights_and_biases(tmp_path, monkeypatch):
-    """A stand-in with the two calls that we use: the real service needs an account."""
-    calls = []
+class ServiceRun:
+    """A stand-in for a run of W&B or MLflow, whose services need an account."""
 
-    class Run:
-        def log(self, values, step):
-            calls.append((values, step))
+    def __init__(self, calls, number):
+        self.calls = calls
+        self.info = types.SimpleNamespace(run_id=f"run{number}")
 
-        def finish(self):
-            calls.append("finish")
+    def log(self, values, step):
+        self.calls.append((values, step))
 
+    def finish(self):
+        self.calls.append("finish")
+
+
+def test_a_resumed_run_joins_its_run_of_weights_and_biases_and_a_new_one_does_not(tmp_path, monkeypatch):
+    calls, begun = [], []
     fake = types.ModuleType("wandb")
-    fake.init = lambda **arguments: calls.append(arguments) or Run()  # type: ignore[attr-defined]
+    fake.init = lambda **arguments: begun.append(arguments) or ServiceRun(calls, 0)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)
-    (tracker,) = open_trackers(("wandb",), tmp_path, "sample/frame16", 10)
-    tracker.log(20, {"train/loss": 0.5})
-    tracker.close()
-    assert calls[0]["id"] == "sample-frame16" and calls[0]["resume"] == "allow"
-    assert calls[1:] == [({"train/loss": 0.5}, 20), "finish"]
+    for step in (0, 10, 0):
+        (tracker,) = open_trackers(("wandb",), tmp_path, "sample/frame16", step)
+        tracker.log(20, {"train/loss": 0.5})
+        tracker.close()
+    first, resumed, anew = (arguments["id"] for arguments in begun)
+    assert first == resumed != anew
+    assert begun[0]["name"] == "sample/frame16" and begun[0]["resume"] == "allow"
+    assert calls[:2] == [({"train/loss": 0.5}, 20), "finish"]
+
+
+def test_a_resumed_run_joins_its_run_of_mlflow(tmp_path, monkeypatch):
+    begun = []
+    fake = types.ModuleType("mlflow")
+    fake.start_run = lambda run_id, run_name: begun.append(run_id) or ServiceRun([], len(begun))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "mlflow", fake)
+    for step in (0, 10, 0):
+        open_trackers(("mlflow",), tmp_path, "sample/frame16", step)
+    assert begun == [None, "run1", None]
 
 
 @pytest.mark.parametrize(

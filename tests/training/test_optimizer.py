@@ -111,12 +111,12 @@ def test_normalisation_learns_or_stands_still(mode, learning):
 def test_the_average_of_constant_weights_is_these_weights_and_lags_behind_moving_ones():
     model = toy_model()
     average = Average(model, 0.9)
-    average.follow(model, 0)
+    average.follow(model, 0, torch.tensor(1.0))
     assert all(torch.equal(a, b) for a, b in zip(average.model.parameters(), model.parameters(), strict=True))
     before = model.conv.weight.detach().clone()
     with torch.no_grad():
         model.conv.weight += 1.0
         model.bn.num_batches_tracked += 5
-    average.follow(model, 1000)
+    average.follow(model, 1000, torch.tensor(1.0))
     torch.testing.assert_close(average.model.conv.weight, before + 0.1)
     assert int(average.model.bn.num_batches_tracked) == 5

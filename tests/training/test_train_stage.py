@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,7 +15,8 @@ import pandas as pd
 import pytest
 import torch
 
-from lgdnet.checkpoint import read_model
+from lgdnet import plan, trainer
+from lgdnet.checkpoint import CheckpointError, read_model
 from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
 from lgdnet.history import read_history
@@ -20,8 +24,9 @@ from lgdnet.manifest import read_manifest, write_classes, write_manifest
 from lgdnet.plan import Plan
 from lgdnet.settings import StreamSettings, changed, read_challenge
 from lgdnet.settings.reading import check
-from lgdnet.sources import Media
+from lgdnet.sources import Media, clips_of
 from lgdnet.stages import curves, fit_check, train
+from lgdnet.watch import TrainingError
 
 NUM_VIDEOS = 12
 SMALL = {
@@ -87,15 +92,13 @@ def settings(**changes) -> StreamSettings:
 
 def run(videos: Path, out: Path, stream: StreamSettings, **changes) -> dict[str, torch.Tensor]:
     folder = videos / "results" / "tiny" / "manifest"
-    train.run(
-        manifest=folder / "train.csv",
-        validation=folder / "validation.csv",
-        classes=folder / "classes.txt",
-        video_root=videos,
-        out=out,
-        settings=stream,
-        **changes,
-    )
+    arguments = {
+        "manifest": folder / "train.csv",
+        "validation": folder / "validation.csv",
+        "classes": folder / "classes.txt",
+        "video_root": videos,
+    }
+    train.run(out=out, settings=stream, **{**arguments, **changes})
     return read_model(out)[0]
 
 
@@ -137,6 +140,21 @@ def test_the_number_of_loader_workers_changes_nothing_also_in_the_middle(videos,
     assert same(whole, run(videos, tmp_path / "b" / "model.safetensors", settings(), num_workers=2))
 
 
+@pytest.fixture
+def threads_back():
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_the_number_of_loader_workers_changes_nothing_with_several_threads(videos, tmp_path, threads_back):
+    wide = settings(width=16)
+    few = run(videos, tmp_path / "a" / "model.safetensors", wide, threads=4, num_workers=1)
+    many = run(videos, tmp_path / "b" / "model.safetensors", wide, threads=4, num_workers=3)
+    assert same(few, many)
+    assert torch.get_num_threads() == 2
+
+
 def test_other_settings_start_anew_and_a_changed_log_interval_does_not(videos, tmp_path, capfd):
     out = tmp_path / "model.safetensors"
     first = run(videos, out, settings())
@@ -144,7 +162,93 @@ def test_other_settings_start_anew_and_a_changed_log_interval_does_not(videos, t
     assert same(first, run(videos, out, settings(train={"log_every_steps": 1})))
     assert "resumed after step 6" in capfd.readouterr().err
     assert not same(first, run(videos, out, settings(train={"learning_rate": 0.02})))
-    assert "made with other settings or data; not resumed from" in capfd.readouterr().err
+    assert "made with other settings or data, moved there and not resumed from" in capfd.readouterr().err
+    assert same(first, run(videos, out, settings()))
+    text = capfd.readouterr().err
+    assert "took back the checkpoints" in text and "resumed after step 6" in text
+
+
+def test_a_run_that_was_out_of_memory_goes_on_with_smaller_parts(videos, tmp_path, capfd, monkeypatch):
+    add_gradients = trainer.add_gradients
+
+    def greedy(run, forward, batch, recipe):
+        if run.step == 4 and recipe.accumulate == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return add_gradients(run, forward, batch, recipe)
+
+    monkeypatch.setattr(trainer, "add_gradients", greedy)
+    out = tmp_path / "model.safetensors"
+    with pytest.raises(
+        TrainingError, match=r"Raise train.accumulate \(now 1; each part has its own .* goes on"
+    ):
+        run(videos, out, settings())
+    capfd.readouterr()
+    smaller = {"accumulate": 2, "activation_checkpointing": True, "channels_last": True}
+    run(videos, out, settings(train=smaller))
+    text = capfd.readouterr().err
+    assert "resumed after step 3" in text and "made with train.accumulate 1, now 2; training goes on" in text
+
+
+@pytest.mark.parametrize("moment", ["resume", "write_stream"])
+def test_a_signal_outside_the_loop_exits_with_the_code_that_is_retried(videos, tmp_path, monkeypatch, moment):
+    module = train if moment == "write_stream" else trainer
+
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError("still running")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, moment, interrupted)
+        with pytest.raises(SystemExit) as stopped:
+            run(videos, tmp_path / "model.safetensors", settings())
+    assert stopped.value.code == 75
+    run(videos, tmp_path / "model.safetensors", settings())
+
+
+def test_without_labelled_videos_nothing_is_validated(videos, tmp_path, capfd):
+    unlabelled = read_manifest(videos / "results" / "tiny" / "manifest" / "validation.csv").table.copy()
+    unlabelled["label"], unlabelled["class_index"] = "", -1
+    write_manifest(tmp_path / "unlabelled.csv", unlabelled)
+    run(videos, tmp_path / "model.safetensors", settings(), validation=tmp_path / "unlabelled.csv")
+    assert capfd.readouterr().err.count("unlabelled.csv: no video has a label; nothing is validated") == 1
+    assert {row["split"] for row in read_history(tmp_path / "history.csv")} == {"train"}
+
+
+def test_leftovers_of_a_killed_run_are_removed(videos, tmp_path):
+    for name in ("model.safetensors.999.tmp", "history.csv.999.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    run(videos, tmp_path / "model.safetensors", settings())
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+GROWING = [{"clip_length": 4, "epochs": 1}, {"clip_length": 8, "epochs": 1}]
+
+
+def test_parts_of_an_undisturbed_run_are_no_resumes(videos, tmp_path, capfd):
+    growing = settings(clip_length=8, train={"lengths": GROWING})
+    run(videos, tmp_path / "model.safetensors", growing)
+    assert "resumed" not in capfd.readouterr().err
+    run(videos, tmp_path / "model.safetensors", growing)
+    assert capfd.readouterr().err.count("resumed after step 6") == 1
+
+
+def test_a_part_never_trains_the_steps_of_the_one_before(videos, tmp_path, monkeypatch):
+    """Its checkpoint is damaged just then."""
+    train_part = train.train_part
+
+    def and_damage(whole, part, model, checkpoints, *others):
+        result = train_part(whole, part, model, checkpoints, *others)
+        if part.end == 3:
+            (path,) = checkpoints.paths()
+            path.write_bytes(path.read_bytes()[:-1])
+        return result
+
+    monkeypatch.setattr(train, "train_part", and_damage)
+    with pytest.raises(
+        CheckpointError,
+        match=r"step-00000003.safetensors: written by this process, and damaged .* after step 0",
+    ):
+        run(videos, tmp_path / "model.safetensors", settings(clip_length=8, train={"lengths": GROWING}))
 
 
 def test_clips_grow_within_one_stream_and_a_stream_starts_from_another(videos, tmp_path, capfd):
@@ -166,14 +270,41 @@ def test_clips_grow_within_one_stream_and_a_stream_starts_from_another(videos, t
 
 def test_the_last_length_must_be_the_streams():
     with pytest.raises(InputError, match="train: lengths: the last one is 16, but clip_length is 4"):
-        settings(train={"lengths": [{"clip_length": 16, "epochs": 1}]})
+        settings(train={"lengths": [{"clip_length": 16, "epochs": 2}]})
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"average_decay": 1.0}, "average_decay: input should be less than 1"),
+        ({"momentum": 1.0}, "momentum: input should be less than 1"),
+        ({"dropout": 1.0}, "dropout: input should be less than 1"),
+        ({"label_smoothing": 1.0}, "label_smoothing: input should be less than 1"),
+        ({"accumulate": 64}, "accumulate: a batch of 4 clips cannot be cut into 64 parts"),
+        ({"warmup_epochs": 50}, "warmup_epochs: 50 are more than all 2 epochs"),
+        ({"lengths": GROWING, "epochs": 77}, "they have 2 epochs together, but epochs is 77; leave it out"),
+        ({"lengths": GROWING, "batch_norm": "frozen"}, "batch_norm: with lengths each of them has its own"),
+        ({"drops": [0.1]}, r"drops: schedule cosine has none; use schedule: step, or drops: \[\]"),
+        ({"trackers": ["wandb", "wandb"]}, "trackers: one stands there twice"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_errors(train, message):
+    with pytest.raises(InputError, match=message):
+        settings(clip_length=8, train=train)
+
+
+def test_settings_that_agree_are_none():
+    settings(clip_length=8, train={"lengths": GROWING, "epochs": 2})
+    settings(train={"schedule": "step", "drops": [0.1]})
+    settings(train={"drops": [], "batch_size": 4000})
+    check(StreamSettings, {"train": {"epochs": 0.5}}, source="test")  # the warm-up of an epoch is a default
 
 
 def test_the_rate_is_scaled_with_the_batch_and_both_are_printed(videos, tmp_path, capfd):
     run(
         videos,
         tmp_path / "model.safetensors",
-        settings(train={"rate_batch_size": 16, "accumulate": 2, "epochs": 0.3}),
+        settings(train={"rate_batch_size": 16, "accumulate": 2, "epochs": 0.5}),
     )
     text = capfd.readouterr().err
     assert (
@@ -195,12 +326,67 @@ def test_fit_check_measures_and_writes_nothing(videos, capfd):
     assert read_challenge(videos / "tiny.yaml").streams["frame4"].width == 4
 
 
+class SlowSource:
+    """Takes a while for every clip."""
+
+    def __init__(self, source, sec_per_clip):
+        self.source, self.sec_per_clip = source, sec_per_clip
+
+    def __getattr__(self, name):
+        return getattr(self.source, name)
+
+    def __len__(self):
+        return len(self.source)
+
+    def read(self, row, generator):
+        time.sleep(self.sec_per_clip)
+        return self.source.read(row, generator)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_fit_check_sees_that_many_slow_workers_are_the_limit(videos, monkeypatch):
+    workers, sec_per_clip = 6, 0.15
+    slowly = partial(SlowSource, sec_per_clip=sec_per_clip)
+    monkeypatch.setattr(plan, "clips_of", lambda *arguments: slowly(clips_of(*arguments)))
+    monkeypatch.setattr(fit_check, "share_cores", lambda *_: workers)
+    (fit,) = fit_check.run(videos / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
+    assert fit.clips_per_step / fit.loop_sec < 1.3 * workers / sec_per_clip
+    assert fit.model_sec < fit.loop_sec
+
+
+def test_fit_check_trains_as_the_run_will(videos, monkeypatch, tmp_path):
+    """Its running average takes memory too."""
+    seen = []
+    monkeypatch.setattr(fit_check, "update", lambda run, *others: seen.append(run.average))
+    tiny = json.loads((videos / "tiny.yaml").read_text())
+    tiny["streams"]["frame4"] = {**SMALL, "train": {**SMALL["train"], "average_decay": 0.9}}
+    (tmp_path / "tiny.yaml").write_text(json.dumps(tiny))
+    fit_check.run(tmp_path / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
+    assert seen and None not in seen
+
+
 def test_recomputed_activations_change_memory_and_not_the_result(videos, tmp_path):
     plain = run(videos, tmp_path / "a" / "model.safetensors", settings())
     again = run(
         videos, tmp_path / "b" / "model.safetensors", settings(train={"activation_checkpointing": True})
     )
     assert all(torch.allclose(plain[name].float(), again[name].float(), atol=1e-6) for name in plain)
+    wide = {"width": 16, "train": {"activation_checkpointing": True}}
+    assert kept_bytes(settings(**wide)) < 0.85 * kept_bytes(settings(width=16))
+
+
+def kept_bytes(stream: StreamSettings) -> int:
+    """What the forward pass of a batch keeps for the backward pass, each storage once."""
+    model = plan.starting_network(stream, 2, None).train()
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address comes twice
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model(torch.zeros(2, 3, 4, 32, 32))
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 @pytest.mark.slow

@@ -70,10 +70,10 @@ def test_a_signal_saves_and_exits_with_the_code_that_is_retried(tmp_path, capfd)
     with pytest.raises(SystemExit) as stopped:
         toy_train(tmp_path / "b", batches_from=partial(batches_that_stop, after=11, how=how), validate=None)
     assert stopped.value.code == 75
-    assert "stopped by SIGUSR1 after step 12, saved" in capfd.readouterr().err
-    assert Checkpoints(tmp_path / "b" / "checkpoints", identity="toy").latest()[0] == 12
+    assert "stopped by SIGUSR1 after step 11, saved" in capfd.readouterr().err
+    assert Checkpoints(tmp_path / "b" / "checkpoints", identity="toy").latest()[0] == 11
     assert same(toy_train(tmp_path / "b"), toy_train(tmp_path / "a"))
-    assert "resumed after step 12" in capfd.readouterr().err
+    assert "resumed after step 11" in capfd.readouterr().err
 
 
 def test_a_signal_during_validation_ends_it_at_once_and_it_is_made_up_for(tmp_path):

@@ -10,7 +10,7 @@ rule fit_check_stream:
     log:
         results("logs/fit_check/{stream}.log"),
     retries: restarts("train")
-    threads: 2
+    threads: CHALLENGE.threads.train  # as many as training will have
     resources:
         **needs("train"),
     params:
