@@ -30,9 +30,9 @@ def as_float(clip: Tensor) -> Tensor:
 
 
 def flip_some(clip: Tensor, seeds: Tensor, modality: Modality, *, probability: float) -> Tensor:
-    """Mirror each normalised clip with a probability. (N, C, T, H, W) -> the same shape"""
+    """Mirror each normalised clip with a probability, in place. (N, C, T, H, W) -> the same"""
     rows = (uniform(seeds, "flip", 1)[:, 0] < probability).nonzero()[:, 0].to(clip.device)
-    return clip.index_copy(0, rows, modality.mirror(clip[rows]))
+    return clip.index_copy_(0, rows, modality.mirror(clip[rows]))
 
 
 def train_transform(
