@@ -208,10 +208,13 @@ class Cluster:
         )
         (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
         # Snakemake's job step drops SLURM_CONF before it calls srun; on a cluster the file has its usual place.
-        srun = self.folder / "bin" / "srun"
-        srun.parent.mkdir(exist_ok=True)
-        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {which("srun")} "$@"\n')
-        srun.chmod(0o755)
+        (self.folder / "bin").mkdir(exist_ok=True)
+        for name in ("srun", "squeue", "scontrol"):
+            script = self.folder / "bin" / name
+            script.write_text(
+                f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which(name)} "$@"\n'
+            )
+            script.chmod(0o755)
 
     def start_munge(self) -> None:
         folder = self.folder / "munge"
