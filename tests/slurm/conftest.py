@@ -24,6 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slurm)
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     install()
@@ -33,6 +36,9 @@ def cluster() -> Iterator[Cluster]:
     try:
         yield slurm
     finally:
+        for process in STARTED:  # of tests that failed before they waited for it
+            if process.poll() is None:
+                kill(process)
         slurm.down()
         shutil.rmtree(folder)
 
@@ -68,11 +74,13 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """A run through Slurm, in a process group of its own so that it can be killed whole."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command("--profile", "slurm", *FAST, *arguments),
             cwd=self.folder, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+        STARTED.append(process)
+        return process
 
     def slurm(self, *command: str) -> str:
         return subprocess.run(

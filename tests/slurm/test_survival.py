@@ -138,19 +138,6 @@ def test_preemption_by_a_job_of_higher_rank(project, undisturbed):
     assert "resum" in log(project) and is_the_model_of(project, undisturbed)
 
 
-def test_a_node_that_goes_down(project, undisturbed):
-    process = project.start("models")
-    job = project.training()
-    node = project.slurm("squeue", "-h", "-j", job, "-o", "%N").strip()
-    project.slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    try:  # it stays down: on the same node the job would meet what is left of itself there
-        start_now(project, job)
-        end_of(process)
-    finally:
-        project.slurm("scontrol", "update", f"nodename={node}", "state=resume")
-    assert "resum" in log(project) and is_the_model_of(project, undisturbed)
-
-
 def test_a_restart_of_slurms_controller(project, undisturbed):
     process = project.start("models")
     project.training()
