@@ -81,3 +81,14 @@ class JobsSettings(Settings):
             if name != "train" and getattr(self, name).nodes > 1:
                 raise ValueError(f"{name}: nodes: only train runs on several nodes; cut the work with shards")
         return self
+
+
+class ThreadSettings(Settings):
+    """CPU cores of one job. They rerun nothing. On two cores, one each lets two jobs run side by side."""
+
+    train: PositiveInt = 8
+    """Of a network: beside a GPU they decode, without one they also compute."""
+    flow: PositiveInt = 2
+    """Of one shard of flow."""
+    aggregation: PositiveInt = 2
+    """Of TCP and the other learned aggregations."""

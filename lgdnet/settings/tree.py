@@ -25,7 +25,7 @@ from lgdnet.settings.ensemble import (
     check_members,
 )
 from lgdnet.settings.flow import FlowSettings
-from lgdnet.settings.jobs import JobsSettings
+from lgdnet.settings.jobs import JobsSettings, ThreadSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
@@ -306,17 +306,6 @@ class StreamSettings(Settings):
         if name not in BACKBONES:
             raise ValueError(f"no network is called {name!r}{nearest(name, BACKBONES)}")
         return name
-
-
-class ThreadSettings(Settings):
-    """CPU cores of one job. They rerun nothing. On two cores, one each lets two jobs run side by side."""
-
-    train: PositiveInt = 8
-    """Of a network: beside a GPU they decode, without one they also compute."""
-    flow: PositiveInt = 2
-    """Of one shard of flow."""
-    aggregation: PositiveInt = 2
-    """Of TCP and the other learned aggregations."""
 
 
 class Challenge(Settings):

@@ -10,6 +10,8 @@ import pandas as pd
 from lgdnet.artefact import write_text
 
 COLUMNS = ["stage", "stream", "jobs", "wall_hours", "cpu_hours", "memory_mb", "gpu_hours"]
+OWN = ("wall_sec", "cpu_sec", "memory_mb")  # wall time, processor time, memory in a job's own account
+SNAKEMAKES = ("s", "cpu_time", "max_rss")  # and in Snakemake's benchmark file
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,10 @@ def cost_of(path: Path, benchmarks: Path, streams: Sequence[str]) -> Cost:
     owners = [name for name in streams if stem == name or stem.startswith(f"{name}-")]
     stream = max(owners, key=len, default="") if path.parent != benchmarks else ""
     usage = benchmarks.parent / "logs" / path.relative_to(benchmarks).with_suffix(".usage.csv")
-    if usage.exists():  # written by the job itself: every attempt, and the processes of a job step
-        attempts = rows_of(usage, ",")
-        return Cost(
-            stage,
-            stream,
-            sum(number(row, "wall_sec") for row in attempts),
-            sum(number(row, "cpu_sec") for row in attempts),
-            max((number(row, "memory_mb") for row in attempts), default=0.0),
-        )
-    rows = rows_of(path, "\t")
-    return Cost(
-        stage,
-        stream,
-        sum(number(row, "s") for row in rows),
-        sum(number(row, "cpu_time") for row in rows),
-        max((number(row, "max_rss") for row in rows), default=0.0),
-    )
+    # The job's own account has every attempt, and the processes of a job step.
+    names, rows = (OWN, rows_of(usage, ",")) if usage.exists() else (SNAKEMAKES, rows_of(path, "\t"))
+    wall_sec, cpu_sec, memory_mb = ([number(row, name) for row in rows] for name in names)
+    return Cost(stage, stream, sum(wall_sec), sum(cpu_sec), max(memory_mb, default=0.0))
 
 
 def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:

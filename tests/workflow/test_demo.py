@@ -57,15 +57,13 @@ def test_the_table_of_pairs_is_whole(by_class):
 def test_every_stream_more_is_better(top1, aggregation):
     frame, two, three = (top1[kind, "16", aggregation] for kind in ("Frame", "Two-stream", "+audio"))
     print(f"{aggregation}: frame {frame}, two-stream {two}, +audio {three}")
-    assert frame < two <= three
-    if aggregation == "AP":
-        assert two < three
+    assert frame < two < three
 
 
 def test_still_pictures_tell_textures_apart_and_not_bells(by_class):
     frame = by_class["streams/frame16/average_pool"]
     assert frame[["disc drifting", "stripes drifting"]].mean() >= 80
-    assert frame[["bell ringing high", "bell ringing low"]].mean() <= 80  # chance between the two is 50
+    assert frame[["bell ringing high", "bell ringing low"]].mean() <= 75  # chance between the two is 50
 
 
 def test_flow_tells_the_direction_of_what_no_frame_shows(by_class):

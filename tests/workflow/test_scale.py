@@ -13,4 +13,4 @@ def test_650_000_videos_are_about_2_000_jobs_planned_in_seconds(tmp_path):
     print(f"{jobs} jobs, {seconds:.1f} s, {cpu_sec:.1f} s of one core, {memory_mb:.0f} MB")
     assert 1_800 <= jobs <= 2_600
     assert memory_mb < 2_000
-    assert cpu_sec < 60  # 4 to 9 on an idle core; a guard, not a measurement
+    assert cpu_sec < 15  # wall time would measure what else runs here
