@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-slurm lint format bench constraints schema dag clean
+.PHONY: demo test test-all test-slurm test-browser lint format bench constraints schema dag clean
 
 # The sample challenge, from rendered videos to the leaderboard.
 demo: .venv/installed
@@ -12,16 +12,22 @@ demo: .venv/installed
 
 # The fast tests.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow and not slurm"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow and not slurm and not browser"
 
 # All tests, the whole workflow included.
 test-all: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slurm"
+	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser"
 
 # On a Slurm that is started for it on this machine: two virtual nodes, fake GPUs. Needs Debian's packages,
 # which are installed when this runs as root (`python tests/slurm/cluster.py install`).
 test-slurm: .venv/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -m slurm tests/slurm --durations 5 --timeout 600
+
+# The report, opened in Debian's Chromium, which is installed when this runs as root: made-up challenges, the sample if
+# `make demo` ran, and a finished challenge of yours with LGDNET_FINISHED=results/NAME.
+test-browser: .venv/installed
+	$(BIN)/python -m tests.browser.chromium
+	$(BIN)/python -m pytest -m browser tests/browser --durations 5 --timeout 600
 
 lint: .venv/installed
 	$(BIN)/ruff check .
