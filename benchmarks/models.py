@@ -3,7 +3,7 @@
     python benchmarks/models.py             CPU: forward, forward and backward, peak memory (two minutes)
     python benchmarks/models.py --compiled  the same with the forward pass also through torch.compile
     python benchmarks/models.py --recompute 128-frame training of ResNet-101 with and without recomputing blocks
-    python benchmarks/models.py --gpu       a GPU: clips per second and share of its bf16 peak
+    python benchmarks/models.py --gpu       a GPU: clips per second and share of its bf16 peak (`models_gpu.py`)
 
 Naive and ours take turns, and ratios are of medians, so that a busy machine disturbs both alike. Peak memory is
 that of a process of its own, above what it held before its first step.
@@ -22,6 +22,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "models")]
 
+import models_gpu  # noqa: E402
 import torch  # noqa: E402
 from naive_models import NaiveLGDResNet, NaiveXception  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
@@ -33,8 +34,6 @@ NAIVE = {
     "lgd-p3d-resnet50": lambda: NaiveLGDResNet(num_classes=NUM_CLASSES, order="paper"),
     "lgd-p3d-xception": lambda: NaiveXception(num_classes=NUM_CLASSES, lgd=True),
 }
-# Dense bf16 TFLOP/s as the maker states them.
-PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "4090": 165}
 
 
 def main() -> None:
@@ -57,7 +56,7 @@ def main() -> None:
         f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {arguments.threads} thread(s)"
     )
     if arguments.gpu:
-        on_gpu()
+        models_gpu.main([])
     elif arguments.recompute:
         recomputing()
     else:
@@ -212,59 +211,6 @@ def recomputing() -> None:
         shape, threads = tuple(clip.shape), torch.get_num_threads()
         memory = peak("lgd-p3d-resnet101", "ours", "forward + backward", shape, threads, recompute)
         print(f"| {form} | {min(times[form]):.1f} | {memory:.0f} |", flush=True)
-
-
-# ---- GPU
-
-
-def on_gpu() -> None:
-    """Clips per second in bf16 and the share of the card's peak; eager and compiled, training and inference."""
-    if not torch.cuda.is_available():
-        sys.exit("no CUDA device here: nothing measured")
-    card = torch.cuda.get_device_name()
-    tflops = next((value for key, value in PEAK_TFLOPS.items() if key in card), None)
-    print(f"{card}, cuDNN {torch.backends.cudnn.version()}, bf16 peak {tflops or 'unknown'} TFLOP/s\n")
-    torch.backends.cudnn.benchmark = True
-    print(
-        "| model | clip | pass | form | clips/s | share of peak | GiB |\n| --- | --- | --- | --- | ---: | ---: | ---: |"
-    )
-    for name in ("lgd-p3d-resnet101", "lgd-p3d-xception"):
-        for N, T in ((64, 16), (8, 128)):
-            for training in (False, True):
-                for form in ("eager", "compiled"):
-                    rate, memory = gpu_rate(name, (N, 3, T, 224, 224), training=training, form=form)
-                    flops = 2e9 * count_gflops(
-                        build_model(name, in_channels=3, num_classes=NUM_CLASSES), (1, 3, T, 224, 224)
-                    )
-                    share = f"{rate * flops * (3 if training else 1) / tflops / 1e12:.1%}" if tflops else ""
-                    what = "training" if training else "inference"
-                    print(
-                        f"| {name} | {N}x{T}x224 | {what} | {form} | {rate:.0f} | {share} | {memory:.1f} |",
-                        flush=True,
-                    )
-
-
-def gpu_rate(name: str, shape: tuple[int, ...], *, training: bool, form: str) -> tuple[float, float]:
-    """Clips per second over 20 passes after 5 to warm up, and the peak of allocated GiB."""
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    model = build_model(name, in_channels=3, num_classes=NUM_CLASSES).cuda()
-    model = model.to(memory_format=torch.channels_last_3d).train(training)
-    model = model if training else fused(model)
-    run = torch.compile(model, fullgraph=True) if form == "compiled" else model
-    clip = torch.randn(*shape, device="cuda")
-    for i in range(25):
-        if i == 5:
-            torch.cuda.synchronize()
-            begin = time.perf_counter()
-        with torch.autocast("cuda", dtype=torch.bfloat16), torch.inference_mode(not training):
-            output = logits(run, clip)
-        if training:
-            output.float().square().mean().backward()
-            model.zero_grad(set_to_none=True)
-    torch.cuda.synchronize()
-    rate = 20 * shape[0] / (time.perf_counter() - begin)
-    return rate, torch.cuda.max_memory_allocated() / 2**30
 
 
 if __name__ == "__main__":
