@@ -15,7 +15,7 @@ from torch.nn.functional import relu
 from torch.utils.checkpoint import checkpoint
 
 from lgdnet.errors import InputError
-from lgdnet.models.folded import average, broadcast
+from lgdnet.models.folded import add_, average, broadcast, relu_
 from lgdnet.models.heads import Output
 
 Order = Literal["paper", "release"]
@@ -43,7 +43,7 @@ class PlainBlock(nn.Module):
 
     def forward(self, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
         x = self.F(x)
-        return (relu(x, inplace=self.fresh) if self.activate else x), g
+        return ((relu_(x) if self.fresh else relu(x)) if self.activate else x), g
 
 
 class LGDBlock(nn.Module):
@@ -83,8 +83,8 @@ class LGDBlock(nn.Module):
     def local(self, x: Tensor, g: Tensor) -> Tensor:
         """Global to local: ReLU(F(x) + US(W_xg g)). (N, C, T, H, W) -> (N, C_out, T, H', W')"""
         x, from_global = self.F(x), broadcast(self.W_xg(g))
-        x = x.add_(from_global) if self.fresh else x + from_global
-        return relu(x, inplace=True) if self.activate else x  # the sum is this block's own
+        x = add_(x, from_global) if self.fresh else x + from_global
+        return relu_(x) if self.activate else x  # the sum is this block's own
 
     def diffuse(self, x: Tensor, g: Tensor) -> Tensor:
         """Local to global: ReLU(W_gx P(x) + W_gg g). (N, D) -> (N, C_out)"""

@@ -10,9 +10,8 @@ from itertools import cycle
 from typing import Literal, get_args
 
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
-from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv
+from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv, relu_
 
 Kind = Literal["A", "B", "C", "2D"]
 
@@ -71,4 +70,4 @@ class P3DUnit(nn.Module):
         return self.activate(x)
 
     def activate(self, x: Tensor) -> Tensor:
-        return relu(x, inplace=True) if self.relu else x
+        return relu_(x) if self.relu else x

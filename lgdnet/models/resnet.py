@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lgdnet.models.folded import BatchNorm, SpatialConv, average, broadcast, fold, max_pool, unfold
+from lgdnet.models.folded import (
+    BatchNorm,
+    SpatialConv,
+    add_,
+    average,
+    broadcast,
+    fold,
+    max_pool,
+    relu_,
+    unfold,
+)
 from lgdnet.models.lgd import Backbone, Stem
 from lgdnet.models.p3d import Kind, P3DUnit, kinds
 
@@ -67,7 +77,7 @@ class PlainStem(Stem):
         self.bn1 = BatchNorm(C, eps=size.eps)
 
     def forward(self, clip: Tensor) -> Tensor:
-        return max_pool(relu(self.bn1(self.conv1(clip)), inplace=True), ceil=self.ceil_pool)
+        return max_pool(relu_(self.bn1(self.conv1(clip))), ceil=self.ceil_pool)
 
 
 class DeepStem(Stem):
@@ -84,9 +94,9 @@ class DeepStem(Stem):
         self.bn3 = BatchNorm(2 * C, eps=eps)
 
     def forward(self, clip: Tensor) -> Tensor:
-        x = relu(self.bn1(self.conv1(clip)), inplace=True)
-        x = relu(self.bn2(self.conv2(x)), inplace=True)
-        return max_pool(relu(self.bn3(self.conv3(x)), inplace=True))
+        x = relu_(self.bn1(self.conv1(clip)))
+        x = relu_(self.bn2(self.conv2(x)))
+        return max_pool(relu_(self.bn3(self.conv3(x))))
 
 
 class SqueezeExcite(nn.Module):
@@ -131,7 +141,7 @@ class Residual(nn.Module):
         self.se = SqueezeExcite(C_out, per_frame=kind == "2D") if size.squeeze else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.se(self.body(x)).add_(self.downsample(x))  # the body's result is nobody else's
+        return add_(self.se(self.body(x)), self.downsample(x))  # the body's result is nobody else's
 
     def body(self, x: Tensor) -> Tensor:
         raise NotImplementedError
@@ -168,7 +178,7 @@ class Bottleneck(Residual):
         self.bn3 = BatchNorm(C_out, eps=size.eps)
 
     def body(self, x: Tensor) -> Tensor:
-        x = relu(self.bn1(self.conv1(x)), inplace=True)
+        x = relu_(self.bn1(self.conv1(x)))
         return self.bn3(self.conv3(self.unit(x)))
 
 

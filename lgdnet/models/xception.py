@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv, max_pool
+from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv, add_, max_pool, relu_
 from lgdnet.models.lgd import Backbone, Stem
 from lgdnet.models.p3d import Kind, kinds
 
@@ -61,8 +61,8 @@ class XceptionStem(Stem):
         self.bn2 = BatchNorm(C)
 
     def forward(self, clip: Tensor) -> Tensor:
-        x = relu(self.bn1(self.conv1(clip)), inplace=True)
-        return relu(self.bn2(self.conv2(x)), inplace=True)
+        x = relu_(self.bn1(self.conv1(clip)))
+        return relu_(self.bn2(self.conv2(x)))
 
 
 class Block(nn.Module):
@@ -93,11 +93,11 @@ class Block(nn.Module):
         shortcut = self.skipbn(self.skip(x))
         for i, (separable, bn) in enumerate(zip(self.separable, self.bn, strict=True)):
             if i > 0:
-                x = relu(x, inplace=True)  # x is this block's own
+                x = relu_(x)  # x is this block's own
             elif self.relu_first:
                 x = relu(x)
             x = bn(separable(x))
-        return max_pool(x) + shortcut if self.pool else x.add_(shortcut)  # x is this block's own
+        return max_pool(x) + shortcut if self.pool else add_(x, shortcut)  # x is this block's own
 
 
 class ExitPair(nn.Module):
@@ -111,7 +111,7 @@ class ExitPair(nn.Module):
         self.bn4 = BatchNorm(widths[1])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn4(self.conv4(relu(self.bn3(self.conv3(x)), inplace=True)))
+        return self.bn4(self.conv4(relu_(self.bn3(self.conv3(x)))))
 
 
 def xception(*, in_channels: int, width: int = 64, units: str = "ABC", early_stride: int = 4) -> Backbone:
