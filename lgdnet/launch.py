@@ -18,10 +18,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock, Thread
 
+from lgdnet.artefact import digest, write_text
 from lgdnet.interrupt import EXIT_RETRY, exit_on_signal
 from lgdnet.slurm import ask
 
+ACCOUNT = "wall_sec,cpu_sec,memory_mb,gpus,settings\n"
+ACCOUNT_SEC = 60
 SIGNALS_PASSED_ON = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 
 
@@ -34,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
             os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
     with exit_on_signal():
         if arguments and arguments[0] == "--usage":
-            keep_account(Path(arguments[1]).with_suffix(".usage.csv"), os.environ)
+            keep_account(Path(arguments[1]).with_suffix(".usage.csv"), os.environ, arguments[2:])
             arguments = arguments[2:]
         num_processes, arguments = processes_asked_for(arguments)
         options = torchrun_options(os.environ, num_processes or num_gpus())
@@ -57,26 +61,50 @@ def processes_asked_for(arguments: Sequence[str]) -> tuple[int, Sequence[str]]:
     return int(number), arguments[2:]
 
 
-def keep_account(path: Path, environment: Mapping[str, str]) -> None:
-    """At the end of this process, whatever ends it but SIGKILL, a line of what it and its children used.
+def keep_account(path: Path, environment: Mapping[str, str], arguments: Sequence[str]) -> None:
+    """A line of what this process and its children used, brought up to date every minute and at its end.
 
-    Snakemake's benchmark sees only the `srun` that waits for a job step. On several nodes the first one speaks
-    for all.
+    So an attempt that is killed without a word counts too. Snakemake's benchmark has the last attempt only, and
+    of a job step no more than the `srun` that waits for it. On several nodes the first one speaks for all.
     """
     if int(environment.get("SLURM_NODEID", 0)) > 0:
         return
     begin, num_nodes = time.monotonic(), int(environment.get("SLURM_STEP_NUM_NODES", 1))
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not before.startswith(ACCOUNT):
+        before = ACCOUNT
+    work, gpus, one_at_a_time = settings_digest(arguments), num_nodes * gpus_held(environment), Lock()
 
     def write() -> None:
         used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         cpu_sec = num_nodes * sum(one.ru_utime + one.ru_stime for one in used)
         memory_mb = max(one.ru_maxrss for one in used) / 1024
-        path.parent.mkdir(parents=True, exist_ok=True)
-        header = "" if path.exists() else "wall_sec,cpu_sec,memory_mb\n"
-        with path.open("a", encoding="utf-8") as file:
-            file.write(f"{header}{time.monotonic() - begin:.2f},{cpu_sec:.2f},{memory_mb:.0f}\n")
+        wall_sec = time.monotonic() - begin
+        with one_at_a_time, contextlib.suppress(OSError):  # a full disk is named by the work itself
+            write_text(path, f"{before}{wall_sec:.2f},{cpu_sec:.2f},{memory_mb:.0f},{gpus},{work}\n")
+
+    def keep_writing() -> None:
+        while True:
+            write()
+            time.sleep(ACCOUNT_SEC)
 
     atexit.register(write)
+    Thread(target=keep_writing, daemon=True).start()
+
+
+def settings_digest(arguments: Sequence[str]) -> str:
+    """Tells attempts at one piece of work from those of before its settings were changed."""
+    given = list(arguments)
+    return digest(given[given.index("--settings") + 1] if "--settings" in given[:-1] else "")
+
+
+def gpus_held(environment: Mapping[str, str]) -> int:
+    """GPUs of one node that this process may use; Slurm names them where it gave any."""
+    if "CUDA_VISIBLE_DEVICES" in environment:
+        return len(
+            [name for name in environment["CUDA_VISIBLE_DEVICES"].split(",") if name not in ("", "-1")]
+        )
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def num_gpus() -> int:

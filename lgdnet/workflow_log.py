@@ -1,17 +1,23 @@
 """What a run of Snakemake did, read from the log that it writes while it runs (`.snakemake/log/*.log`)."""
 
+import contextlib
+import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
 
 LOGS = Path(".snakemake/log")
 BLOCK = re.compile(r"^(?:localrule|rule|checkpoint) (\w+):$")
 FAULT = re.compile(r"^Error in (?:rule|group) (\w+):$")
 FIELD = re.compile(r"^    (\w+): (.*)$")
+TIME = re.compile(r"^\[(\w{3} \w{3} .\d \d\d:\d\d:\d\d \d{4})\]$")
 
 
 @dataclass
@@ -24,6 +30,7 @@ class Job:
     message: str = ""  # why the last attempt failed
     attempts: int = 0
     slurm_id: str = ""
+    begun: float = 0.0  # when its last attempt was started or submitted, in seconds since 1970
 
     @property
     def wildcards(self) -> dict[str, str]:
@@ -45,6 +52,9 @@ class Run:
 
     path: Path
     planned: dict[str, int] = field(default_factory=dict)
+    whole: dict[str, int] = field(
+        default_factory=dict
+    )  # with those that were finished before; may be unknown
     jobs: dict[str, Job] = field(default_factory=dict)
     ended: bool = False
 
@@ -63,20 +73,34 @@ def newest_log(folder: Path = LOGS) -> Path:
 def read_log(path: Path) -> Run:
     """A log, whether or not its run has ended. Errors: InputError when it is not there."""
     try:
-        return parsed(path.read_text(encoding="utf-8", errors="replace"), path)
+        run = parsed(path.read_text(encoding="utf-8", errors="replace"), path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.") from None
+    with contextlib.suppress(OSError, ValueError):
+        run.whole = json.loads(stages_file(path).read_text(encoding="utf-8"))
+    return run
+
+
+def write_stages(log: Path, rules: Iterable[str]) -> None:
+    """Beside a run's log: how many jobs of each rule its whole DAG has, in order, finished ones included."""
+    write_text(stages_file(log), json.dumps(Counter(rules)))
+
+
+def stages_file(log: Path) -> Path:
+    return log.with_name(log.name + ".stages.json")
 
 
 def parsed(text: str, path: Path = Path("-")) -> Run:
     """A run from what Snakemake printed; of a dry run, its jobs are what would run."""
     lines = text.splitlines()
-    run = Run(path, planned=dict(planned_jobs(lines)))
+    run, time = Run(path, planned=dict(planned_jobs(lines))), 0.0
     for index, line in enumerate(lines):
-        if match := BLOCK.match(line):
+        if match := TIME.match(line):
+            time = datetime.strptime(match[1], "%a %b %d %H:%M:%S %Y").timestamp()
+        elif match := BLOCK.match(line):
             fields = fields_of(lines[index + 1 :])
             job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1]))
-            job.rule, job.fields, job.state = match[1], fields, "running"
+            job.rule, job.fields, job.state, job.begun = match[1], fields, "running", time
             job.attempts += 1
         elif match := FAULT.match(line):
             fields = fields_of(lines[index + 1 :])

@@ -1,6 +1,10 @@
 """Costs, the table of failed jobs, status, and what a cluster does not have: from files and recorded answers."""
 
 import errno
+import os
+import signal
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -8,9 +12,8 @@ import pytest
 from lgdnet import slurm
 from lgdnet.__main__ import disk_is_full, full_disk
 from lgdnet.errors import InputError
-from lgdnet.settings import challenge_of
-from lgdnet.stages import cost, failed, forecast, status
-from lgdnet.workflow_log import newest_log, not_waited_for, parsed
+from lgdnet.stages import cost, failed, status
+from lgdnet.workflow_log import newest_log, not_waited_for, write_stages
 
 LOG = """Job stats:
 job      count
@@ -75,6 +78,26 @@ def test_status_counts_every_stage_and_shows_the_last_line_of_what_runs(log):
     assert "dump a test 0000: dump a: 3/9 videos" in text and "train b (Slurm job 13): error" in text
 
 
+def test_status_counts_what_was_finished_before_this_run_as_done(log):
+    write_stages(log, ["manifest", *["train"] * 5, *["dump"] * 3])
+    lines = [line.split() for line in status.run(log).splitlines()]
+    assert lines[1] == ["manifest", "1", "0", "0", "0"] and lines[2] == ["train", "4", "1", "0", "0"]
+
+
+def test_status_says_how_a_run_ended(log):
+    log.write_text(log.read_text() + "Complete log(s): x\n")
+    assert status.run(log).endswith(f"this run has ended, nothing failed: {log}")
+    log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
+    assert "this run has ended, 1 jobs failed for good (`lgdnet failed` says why)" in status.run(log)
+
+
+def test_status_does_not_show_the_words_of_an_attempt_of_before(log):
+    text = log.read_text().replace("rule dump:", "[Sat Nov 21 09:45:53 2026]\nrule dump:")
+    log.write_text(text)
+    os.utime(log.parent / "dump.log", (0, 0))
+    assert "dump a test 0000: in the queue, or just starting" in status.run(log)
+
+
 def test_jobs_that_a_killed_run_did_not_wait_for_are_found_by_their_outputs(log):
     text = log.read_text().replace(
         "    jobid: 2\n", "    output: results/t/b.h5, results/t/b.csv\n    jobid: 2\n"
@@ -125,7 +148,8 @@ def test_costs_are_summed_per_stage_and_stream(tmp_path):
     (tmp_path / "benchmarks/train/a.tsv").write_text(f"{head}1\t0:00:01\t12\t0\n")
     (tmp_path / "logs/train").mkdir(parents=True)
     (tmp_path / "logs/train/a.usage.csv").write_text(
-        "wall_sec,cpu_sec,memory_mb\n1800,3600,100\n1800,3600,200\n"
+        "wall_sec,cpu_sec,memory_mb,gpus,settings\n"
+        "9000,9000,900,4,before\n1800,3600,100,4,now\n1800,3600,200,2,now\n"
     )
     cost.run(
         tmp_path / "benchmarks", tmp_path / "cost.csv", streams=["a", "a-wide"], gpus={"dump": 2, "train": 4}
@@ -133,8 +157,28 @@ def test_costs_are_summed_per_stage_and_stream(tmp_path):
     table = pd.read_csv(tmp_path / "cost.csv", keep_default_na=False).set_index(["stage", "stream"])
     assert table.loc[("dump", "a")].tolist() == [2, 1.0, 0.2, 1800, 2.0]
     assert table.loc[("dump", "a-wide")].tolist() == [1, 1.0, 0.1, 3600, 2.0]
-    assert table.loc[("train", "a")].tolist() == [1, 1.0, 2.0, 200, 4.0]
+    assert table.loc[("train", "a")].tolist() == [1, 1.0, 2.0, 200, 3.0]  # 4 GPUs, then the 2 there were
     assert table.loc[("manifest", "")].tolist() == [1, 0.0, 0.0, 0, 0.0]
+
+
+def attempt(log, command, **environment):
+    """A process that keeps its account as a job's does."""
+    program = f"import os; from pathlib import Path; from lgdnet.launch import keep_account as keep\nkeep(Path({str(log)!r}), os.environ, ['train', '--settings', '{{}}'])\n{command}"
+    return subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **environment}, check=False
+    ).returncode
+
+
+def test_every_attempt_is_on_the_account_one_that_was_killed_too(tmp_path):
+    log = tmp_path / "a.usage.csv"
+    killed = f"import signal, time\nwhile not Path({str(log)!r}).exists(): time.sleep(0.01)\nos.kill(os.getpid(), signal.SIGKILL)"
+    assert attempt(log, killed) == -signal.SIGKILL
+    assert attempt(log, "pass", CUDA_VISIBLE_DEVICES="0,1") == 0
+    assert attempt(log, "pass", SLURM_NODEID="1") == 0  # of two nodes, the first one speaks
+    table = pd.read_csv(log)
+    assert (
+        list(table["gpus"])[1:] == [2] and (table["wall_sec"] >= 0).all() and table["settings"].nunique() == 1
+    )
 
 
 ANSWERS = {
@@ -171,62 +215,3 @@ def test_a_full_disk_is_named_whoever_meets_it():
     assert disk_is_full(error) and full_disk(error).startswith("results/x.h5: not written, the disk is full")
     assert disk_is_full(RuntimeError("H5Dwrite: No space left on device"))
     assert not disk_is_full(OSError(errno.ENOENT, "No such file"))
-
-
-DRY_RUN = """Job stats:
-job      count
------  -------
-train        2
-
-rule train:
-    jobid: 1
-    reason: Params have changed since last execution: Union of exclusive params before and now across all output: before: '{"train": {"epochs": 3, "seed": 1}}' now: '{"train": {"epochs": 4, "seed": 1}, "width": 8}'
-    wildcards: stream=a
-    threads: 4
-rule train:
-    jobid: 2
-    reason: Missing output files: x; Input files updated by another job: y
-    wildcards: stream=b
-    threads: 4
-"""
-SETTINGS = {
-    "challenge": "t",
-    "dataset": {"annotations": {"train": "t.csv", "validation": "v.csv"}},
-    "jobs": {"train": {"gpus": 2, "hours": 10}},
-    "streams": {"a": {}, "b": {}},
-}
-
-
-def test_changed_settings_are_named_by_their_keys():
-    jobs = list(parsed(DRY_RUN).jobs.values())
-    assert forecast.why(jobs) == [
-        "train a: changed settings: train.epochs 3 -> 4, width default -> 8",
-        "train b: output is new or was deleted",
-    ]
-
-
-def test_hours_come_from_an_earlier_run_and_else_from_the_limit(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    challenge, jobs = challenge_of(SETTINGS, source="x"), list(parsed(DRY_RUN).jobs.values())
-    assert list(forecast.table(challenge, jobs))[1].split() == [
-        "train",
-        "2",
-        "40.0",
-        "80.0",
-        "2.0",
-        "its",
-        "limit",
-    ]
-    folder = tmp_path / "results/t"
-    folder.mkdir(parents=True)
-    (folder / "cost.csv").write_text("stage,stream,jobs,wall_hours\ntrain,a,1,3\n")
-    (folder / "streams/b").mkdir(parents=True)
-    (folder / "streams/b/fit_check.txt").write_text("b: 1.5 hours of training on one process\n")
-    assert list(forecast.table(challenge, jobs))[1].split() == [
-        "train",
-        "2",
-        "9.0",
-        "18.0",
-        "2.0",
-        "measured",
-    ]

@@ -11,12 +11,16 @@ from lgdnet.errors import InputError
 
 LogFile = Annotated[Path | None, typer.Argument(help="Log of Snakemake; the newest one without it.")]
 Config = Annotated[Path, typer.Argument(help="Challenge file.")]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="As `snakemake --config data_root=...`: the folder of the data.")
+]
 
 
 @app.command()
 def plan(
     config: Config = Path("config.yaml"),
     target: Annotated[list[str], typer.Option(help="Such as models; everything without it.")] = [],  # noqa: B006
+    data_root: DataRoot = None,
 ) -> None:
     """Print what would run and why, with GPU-hours, CPU-hours and disk, before anything is submitted.
 
@@ -24,7 +28,7 @@ def plan(
     """
     from lgdnet.stages import forecast as stage
 
-    print(stage.run(config, targets=target))
+    print(stage.run(config, targets=target, data_root=data_root))
 
 
 @app.command()

@@ -19,6 +19,7 @@ from lgdnet.loader.frames import FrameSource
 from lgdnet.manifest import read_classes, read_manifest
 from lgdnet.modalities import MODALITIES
 from lgdnet.models.heads import training_loss
+from lgdnet.rates import Feeding
 from lgdnet.settings import Challenge, StreamSettings, read_challenge
 from lgdnet.streams import network_of
 from lgdnet.video.reader import decoded, opened
@@ -63,7 +64,7 @@ class Costs:
 
 
 def run(config: Path, *, stream: str | None = None, num_clips: int = NUM_CLIPS) -> None:
-    """Measure one frame stream of a challenge whose manifest is made; print a table."""
+    """Measure one frame stream of a challenge whose manifest is made; print a table, and leave the rates for `plan`."""
     challenge = read_challenge(config)
     name, settings = frame_stream(challenge, stream, config)
     folder = Path("results") / challenge.challenge
@@ -80,6 +81,7 @@ def run(config: Path, *, stream: str | None = None, num_clips: int = NUM_CLIPS) 
     )
     costs = measure(source, settings, len(read_classes(folder / "manifest/classes.txt")), num_clips=num_clips)
     print("\n".join(table(name, costs)))
+    Feeding(costs.fed_per_core, costs.trained).write(Feeding.path(folder, name))
 
 
 def frame_stream(challenge: Challenge, name: str | None, config: Path) -> tuple[str, StreamSettings]:

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pandas as pd
@@ -23,38 +24,51 @@ class Cost:
     wall_sec: float
     cpu_sec: float
     memory_mb: float
+    gpu_sec: float
 
 
 def run(benchmarks: Path, out: Path, *, streams: Sequence[str], gpus: Mapping[str, int]) -> None:
-    """Sum the files under `benchmarks` per stage and stream. `gpus`: how many a job of a stage had."""
-    jobs = pd.DataFrame([cost_of(path, benchmarks, streams) for path in sorted(benchmarks.rglob("*.tsv"))])
+    """Sum the files under `benchmarks` per stage and stream. `gpus`: how many a job of a stage asked for.
+
+    `streams`: whatever owns jobs, joint networks and fusions too.
+    """
+    files = sorted(benchmarks.rglob("*.tsv"))
+    jobs = pd.DataFrame([cost_of(path, benchmarks, streams, gpus) for path in files])
     rows = []
     for (stage, stream), part in jobs.groupby(["stage", "stream"]) if len(jobs) else []:
-        wall = part["wall_sec"].sum() / 3600
         rows.append(
             {
                 "stage": stage,
                 "stream": stream,
                 "jobs": len(part),
-                "wall_hours": f"{wall:.4g}",
+                "wall_hours": f"{part['wall_sec'].sum() / 3600:.4g}",
                 "cpu_hours": f"{part['cpu_sec'].sum() / 3600:.4g}",
                 "memory_mb": f"{part['memory_mb'].max():.0f}",
-                "gpu_hours": f"{wall * gpus.get(str(stage), 0):.4g}",
+                "gpu_hours": f"{part['gpu_sec'].sum() / 3600:.4g}",
             }
         )
     write_text(out, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
 
 
-def cost_of(path: Path, benchmarks: Path, streams: Sequence[str]) -> Cost:
+def cost_of(path: Path, benchmarks: Path, streams: Sequence[str], gpus: Mapping[str, int]) -> Cost:
     """Of one benchmark file, `{stage}.tsv` or `{stage}/{stream}-....tsv`."""
     stage, stem = path.relative_to(benchmarks).parts[0].removesuffix(".tsv"), path.stem
     owners = [name for name in streams if stem == name or stem.startswith(f"{name}-")]
     stream = max(owners, key=len, default="") if path.parent != benchmarks else ""
     usage = benchmarks.parent / "logs" / path.relative_to(benchmarks).with_suffix(".usage.csv")
     # The job's own account has every attempt, and the processes of a job step.
-    names, rows = (OWN, rows_of(usage, ",")) if usage.exists() else (SNAKEMAKES, rows_of(path, "\t"))
+    own = rows_of(usage, ",") if usage.exists() else []
+    names, rows = (OWN, of_last_settings(own)) if own else (SNAKEMAKES, rows_of(path, "\t"))
     wall_sec, cpu_sec, memory_mb = ([number(row, name) for row in rows] for name in names)
-    return Cost(stage, stream, sum(wall_sec), sum(cpu_sec), max(memory_mb, default=0.0))
+    # GPUs that were asked for, but not more than the machine had.
+    held = [min(gpus.get(stage, 0), number(row, "gpus") if own else inf) for row in rows]
+    gpu_sec = sum(sec * count for sec, count in zip(wall_sec, held, strict=True))
+    return Cost(stage, stream, sum(wall_sec), sum(cpu_sec), max(memory_mb, default=0.0), gpu_sec)
+
+
+def of_last_settings(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Attempts with the settings of the last one: earlier ones made what has since been replaced."""
+    return [row for row in rows if row.get("settings") == rows[-1].get("settings")]
 
 
 def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:

@@ -10,29 +10,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from lgdnet.errors import InputError
+from lgdnet.rates import Hours, Measured, assumptions
 from lgdnet.settings import KIND_OF_RULE, Challenge, read_challenge
 from lgdnet.workflow_log import Job, parsed
 
-# Stated where nothing was measured.
-FEATURE_WIDTH = 2048  # numbers of each of the two paths of a view
-FLOW_FRAMES, FLOW_KB = 250, 12  # fields of a video of 10 s; kB of one at a short side of 256 pixels
-MODEL_GB = 1.0  # a stream with its checkpoints
+FOLLOWS = "follows another job"
+SMALL_JOB_HOURS = 0.05  # of tables and the like, which have no limit of their own
 REASONS = {
-    "Missing output files": "output is new or was deleted",
-    "Updated input files": "changed input",
-    "Input files updated by another job": "follows another job",
+    "Input files updated by another job": FOLLOWS,
     "Set of input files has changed": "another list of inputs",
     "Forced execution": "forced",
     "Code has changed": "changed code",
 }
 
 
-def run(config: Path, *, targets: Sequence[str] = (), options: Sequence[str] = ()) -> str:
+def run(config: Path, *, targets: Sequence[str] = (), data_root: Path | None = None) -> str:
     """A table per stage, and why its jobs would run. Errors: InputError with Snakemake's words."""
     challenge = read_challenge(config)
+    options = []
+    if data_root is not None:
+        challenge = challenge.model_copy(update={"data_root": data_root})
+        options = ["--config", f"data_root={data_root}"]
     command = [
         sys.executable,
         "-m",
@@ -51,112 +50,65 @@ def run(config: Path, *, targets: Sequence[str] = (), options: Sequence[str] = (
     ]
     if not jobs:
         return "nothing to be done"
-    return "\n".join([*table(challenge, jobs), "", *why(jobs)])
+    measured = Measured(challenge, Path("results") / challenge.challenge)
+    return "\n".join([*table(challenge, jobs, measured), "", *assumptions(), "", *why(jobs)])
 
 
-def table(challenge: Challenge, jobs: Sequence[Job]) -> Iterator[str]:
+def table(challenge: Challenge, jobs: Sequence[Job], measured: Measured) -> Iterator[str]:
     """One line per stage; where its hours come from stands at the end."""
-    measured = Measured(Path("results") / challenge.challenge)
-    yield f"{'stage':18s} {'jobs':>6s} {'GPU-hours':>10s} {'CPU-hours':>10s} {'disk GB':>8s}  hours of a job"
+    yield f"{'stage':18s} {'jobs':>6s} {'GPU-hours':>10s} {'CPU-hours':>10s} {'disk GB':>8s}  hours of a job from"
     sums = [0.0, 0.0, 0.0, 0.0]
     stages: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         stages[job.rule].append(job)
     for rule, own in stages.items():
         kind = getattr(challenge.jobs, KIND_OF_RULE.get(rule, rule), None)
-        limit, gpus = (kind.hours, kind.gpus * kind.nodes) if kind else (0.05, 0)
-        hours = [measured.hours(rule, job.wildcards.get("stream", "")) for job in own]
-        of_job = [limit if hour is None else hour for hour in hours]
-        cpu = sum(hour * int(job.fields.get("threads", 1)) for hour, job in zip(of_job, own, strict=True))
-        gb = disk_gb(challenge, rule, own, measured.folder)
-        source = "its limit" if None in hours else "measured"
-        line = [len(own), sum(of_job) * gpus, cpu, gb]
+        limit, gpus = (kind.hours, kind.gpus * kind.nodes) if kind else (SMALL_JOB_HOURS, 0)
+        hours = [measured.hours(rule, job.wildcards) or Hours(limit, "limit") for job in own]
+        cpu = sum(
+            hour.hours * int(job.fields.get("threads", 1)) for hour, job in zip(hours, own, strict=True)
+        )
+        gb = sum(measured.disk_gb(rule, job.wildcards) for job in own)
+        line = [len(own), sum(hour.hours for hour in hours) * gpus, cpu, gb]
         sums = [total + value for total, value in zip(sums, line, strict=True)]
-        yield f"{rule:18s} {line[0]:6d} {line[1]:10,.1f} {line[2]:10,.1f} {gb:8,.1f}  {source}"
-    yield f"{'total':18s} {sums[0]:6.0f} {sums[1]:10,.1f} {sums[2]:10,.1f} {sums[3]:8,.1f}"
-    yield ""
-    yield "measured: cost.csv of an earlier run, or fit_check.txt. its limit: jobs: hours, so at most that."
-    yield (
-        f"disk: {FEATURE_WIDTH} numbers per path and view, {FLOW_FRAMES} flow fields of {FLOW_KB} kB per video "
-        f"(short side 256), {MODEL_GB:g} GB per stream; assumptions of ours."
-    )
+        sources = Counter(hour.source for hour in hours)
+        source = ", ".join(name if len(sources) == 1 else f"{name} {n}" for name, n in sources.items())
+        yield f"{row_of(rule, line)}  {source}"
+    yield row_of("total", sums)
 
 
-class Measured:
-    """Hours of one job, from earlier runs of this challenge."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.table = pd.DataFrame(columns=["stage", "stream", "jobs", "wall_hours"])
-        if (folder / "cost.csv").exists():
-            self.table = pd.read_csv(folder / "cost.csv", keep_default_na=False)
-
-    def hours(self, rule: str, stream: str) -> float | None:
-        """None where nobody measured."""
-        stage = {
-            "extract_flow": "flow",
-            "audio_shard": "audio",
-            "transcode": "media",
-            "cache_shard": "cache",
-        }.get(rule, rule)
-        rows = self.table[(self.table["stage"] == stage) & self.table["stream"].isin([stream, ""])]
-        if len(rows):
-            return float(rows["wall_hours"].sum() / rows["jobs"].sum())
-        check = self.folder / f"streams/{stream}/fit_check.txt"
-        if rule == "train" and check.exists():
-            found = re.search(r"([\d.e+-]+) hours of training", check.read_text())
-            return float(found[1]) if found else None
-        return None
-
-
-def disk_gb(challenge: Challenge, rule: str, jobs: Sequence[Job], folder: Path) -> float:
-    """What the jobs of a rule would write."""
-    if rule == "train":
-        return MODEL_GB * len(jobs)
-    gb = 0.0
-    for job in jobs:
-        split = job.wildcards.get("split", "")
-        if split not in challenge.dataset.annotations:
-            continue
-        videos = num_videos(challenge, split, folder) / getattr(challenge.shards, split)
-        if rule == "dump":
-            settings = challenge.streams[job.wildcards["stream"]].dump
-            size = 2 if settings.dtype == "float16" else 4
-            gb += videos * settings.num_clips * settings.num_crops * 2 * FEATURE_WIDTH * size / 1e9
-        elif rule == "extract_flow":
-            gb += videos * FLOW_FRAMES * FLOW_KB * (challenge.flow.short_side / 256) ** 2 / 1e6
-    return gb
-
-
-def num_videos(challenge: Challenge, split: str, folder: Path) -> int:
-    """Rows of the manifest; before there is one, lines of the annotation file."""
-    path = folder / f"manifest/{split}.csv"
-    if not path.exists():
-        path = challenge.data_path(challenge.dataset.annotations[split])  # type: ignore[index]
-    if not path.is_file():
-        return 0
-    with path.open("rb") as file:
-        return max(sum(1 for _ in file) - 1, 0)
+def row_of(name: str, numbers: Sequence[float]) -> str:
+    """Jobs, GPU-hours, CPU-hours, GB."""
+    gpu_hours, cpu_hours, gb = (f"{x:,.0f}" if x >= 100 else f"{x:.2f}" for x in numbers[1:])
+    return f"{name:18s} {numbers[0]:6.0f} {gpu_hours:>10s} {cpu_hours:>10s} {gb:>8s}"
 
 
 def why(jobs: Sequence[Job]) -> list[str]:
     """`train frame16: changed settings: train.learning_rate 0.2 -> 0.3`, jobs of one reason together."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for job in jobs:
-        counts[job.rule, job.wildcards.get("stream", ""), reason(job.fields.get("reason", ""))] += 1
+        counts[job.rule, job.wildcards.get("stream", ""), reason(job)] += 1
     return [
         f"{rule}{f' {stream}' if stream else ''}{f' ({count} jobs)' if count > 1 else ''}: {because}"
         for (rule, stream, because), count in counts.items()
     ]
 
 
-def reason(text: str) -> str:
-    """Snakemake's reasons in few words; of changed settings, the keys."""
+def reason(job: Job) -> str:
+    """Snakemake's reasons in few words: of changed settings the keys, of a changed input the file."""
+    text = job.fields.get("reason", "")
     found = [words for start, words in REASONS.items() if start in text]
+    if changed := re.search(r"Updated input files: ([^;]+)", text):
+        first, *others = changed[1].strip().split(", ")
+        found.insert(0, f"changed input {first}" + (f" and {len(others)} more" if others else ""))
+    if "Missing output files" in text:
+        # The benchmark of a job is written when it is finished, and stays when its output is deleted.
+        made_before = Path(job.fields.get("benchmark", "none")).exists()
+        found.insert(0, "deleted" if made_before else "new")
     if "Params have changed" in text:
         found.insert(0, "changed settings" + changed_keys(text))
-    if len(found) > 1 and "follows another job" in found:
-        found.remove("follows another job")
+    if len(found) > 1 and FOLLOWS in found:
+        found.remove(FOLLOWS)
     return ", ".join(found) or text
 
 

@@ -18,14 +18,16 @@ def run(log: Path | None = None) -> str:
 
 
 def table(found: Run) -> str:
-    """One line per stage that the run planned, in the order of its plan."""
+    """One line per stage of the whole DAG, in its order; what was finished before this run counts as done."""
     counts = {state: Counter(job.rule for job in found.of(state)) for state in ("done", "running", "failed")}
     lines = [f"{'stage':20s} {'done':>6s} {'running':>8s} {'failed':>7s} {'to do':>6s}"]
-    for rule, planned in found.planned.items():
+    for rule, whole in (found.whole or found.planned).items():
         if rule in HIDDEN:
             continue
         done, active, failed = (counts[state][rule] for state in ("done", "running", "failed"))
+        planned = found.planned.get(rule, 0)
         todo = max(planned - done - active - failed, 0)
+        done += max(whole - planned, 0)
         lines.append(f"{rule:20s} {done:6d} {active:8d} {failed:7d} {todo:6d}")
     return "\n".join(lines)
 
@@ -33,7 +35,9 @@ def table(found: Run) -> str:
 def running(found: Run) -> list[str]:
     """What each job that runs, or waits in the queue, said last."""
     if found.ended:
-        return [f"\nthis run has ended: {found.path}"]
+        failed = len(found.of("failed"))
+        outcome = f"{failed} jobs failed for good (`lgdnet failed` says why)" if failed else "nothing failed"
+        return [f"\nthis run has ended, {outcome}: {found.path}"]
     jobs = [job for job in found.of("running") if job.rule not in HIDDEN]
     return ["", *(f"{name(job)}: {last_word(job)}" for job in jobs)] if jobs else []
 
@@ -44,8 +48,8 @@ def name(job: Job) -> str:
 
 
 def last_word(job: Job) -> str:
-    """Last line of the job's log; it has none before it starts."""
-    if job.log is None or not job.log.is_file():
+    """Last line of the job's log; before it starts there is none, or that of an attempt of before."""
+    if job.log is None or not job.log.is_file() or job.log.stat().st_mtime < job.begun:
         return "in the queue, or just starting"
     lines = [line.strip() for line in job.log.read_text(errors="replace").splitlines() if line.strip()]
     return lines[-1] if lines else "started"

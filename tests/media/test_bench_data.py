@@ -1,5 +1,7 @@
 """The data benchmark adds up and names the limit."""
 
+import json
+
 import pytest
 from barcodes import write_video
 
@@ -37,5 +39,7 @@ def test_it_measures_a_challenge(tmp_path, monkeypatch, capsys):
     bench_data.run(tmp_path / "c.yaml", num_clips=3)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("stream f") and len(lines) == 9 and "is the limit" in lines[-1]
+    rates = json.loads((tmp_path / "results/tiny/streams/f/bench_data.json").read_text())  # for `lgdnet plan`
+    assert set(rates) == {"fed_per_core", "trained"} and min(rates.values()) > 0
     with pytest.raises(InputError, match=r"c\.yaml: no frame stream x\. Frame streams: f"):
         bench_data.run(tmp_path / "c.yaml", stream="x")

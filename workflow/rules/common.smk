@@ -248,7 +248,7 @@ def needs(kind):
 
 def gpus_of_stages():
     """GPUs that a job of each stage asks for, where it asks for any."""
-    kinds = {"train": "train", "dump": "dump", "flow": "flow", "audio": "audio"}
+    kinds = {stage: stage for stage in ("train", "dump", "flow", "audio")} | {"fit_check": "train"}
     kinds |= {"fit_aggregator": "aggregation", "fit_joint": "aggregation"}
     jobs = {stage: getattr(CHALLENGE.jobs, kind) for stage, kind in kinds.items()}
     return {stage: job.gpus * job.nodes for stage, job in jobs.items() if job.gpus}

@@ -82,6 +82,8 @@ rule aggregate:
         scores=results("streams/{stream}/{aggregation}/{split}.h5"),
     log:
         results("logs/aggregate/{stream}-{aggregation}-{split}.log"),
+    benchmark:
+        results("benchmarks/aggregate/{stream}-{aggregation}-{split}.tsv")
     retries: restarts("scores")
     resources:
         **needs("scores"),
@@ -125,6 +127,8 @@ rule aggregate_joint:
         scores=results("joint/{joint}/{split}.h5"),
     log:
         results("logs/aggregate_joint/{joint}-{split}.log"),
+    benchmark:
+        results("benchmarks/aggregate_joint/{joint}-{split}.tsv")
     retries: restarts("scores")
     resources:
         **needs("scores"),
@@ -142,6 +146,8 @@ rule import_scores:
         scores=results("outside/{outside}/{split}.h5"),
     log:
         results("logs/import_scores/{outside}-{split}.log"),
+    benchmark:
+        results("benchmarks/import_scores/{outside}-{split}.tsv")
     params:
         settings=lambda wildcards: lgdnet.settings.changed(CHALLENGE.outside[wildcards.outside].reading),
         lists=import_options,
@@ -187,6 +193,8 @@ rule apply_fusion:
         scores=results("fusions/{fusion}/{split}.h5"),
     log:
         results("logs/apply_fusion/{fusion}-{split}.log"),
+    benchmark:
+        results("benchmarks/apply_fusion/{fusion}-{split}.tsv")
     retries: restarts("scores")
     resources:
         **needs("scores"),
@@ -211,6 +219,8 @@ rule evaluate:
         confusions=results("confusions.csv"),
     log:
         results("logs/evaluate.log"),
+    benchmark:
+        results("benchmarks/evaluate.tsv")
     params:
         rows=row_words(lgdnet.settings.leaderboard_rows(CHALLENGE)),
     shell:
@@ -232,6 +242,8 @@ rule streams_table:
         results("streams.csv"),
     log:
         results("logs/streams_table.log"),
+    benchmark:
+        results("benchmarks/streams_table.tsv")
     params:
         rows=row_words(lgdnet.settings.stream_rows(CHALLENGE)),
     shell:
@@ -257,6 +269,8 @@ rule submission:
         results("submission.json"),
     log:
         results("logs/submission.log"),
+    benchmark:
+        results("benchmarks/submission.tsv")
     params:
         external_data=shlex.quote(CHALLENGE.evaluate.external_data),  # {:q} would lose an empty text
     shell:
@@ -275,7 +289,9 @@ rule cost:
         results("logs/cost.log"),
     params:
         benchmarks=results("benchmarks"),
-        streams=options("--stream", CHALLENGE.streams),
+        streams=options(
+            "--stream", [*CHALLENGE.streams, *CHALLENGE.joint, *CHALLENGE.fusions, *CHALLENGE.outside]
+        ),
         gpus=json.dumps(gpus_of_stages()),
     shell:
         "python -m lgdnet cost {params.benchmarks:q} {params.streams} --gpus {params.gpus:q}"

@@ -6,6 +6,8 @@ rule probe:
         results("probes/{shard}.jsonl"),
     log:
         results("logs/probe/{shard}.log"),
+    benchmark:
+        results("benchmarks/probe/{shard}.tsv")
     retries: restarts("probe")
     threads: 2
     resources:
@@ -84,6 +86,8 @@ rule media_manifest:
         manifest=results("media/{split}.csv"),
     log:
         results("logs/media/{split}.log"),
+    benchmark:
+        results("benchmarks/media_manifest/{split}.tsv")
     shell:
         "python -m lgdnet media-manifest {input.shards:q} --manifest {input.manifest:q}"
         " --out {output.manifest:q} 2> {log:q}"

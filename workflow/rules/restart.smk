@@ -1,5 +1,7 @@
 # What a Snakemake that was killed left behind: jobs that still run, and files that became whole without it.
 # Every file of ours appears only when it is whole, so one that is there is finished (`ignore-incomplete`).
+import pathlib
+
 import lgdnet.slurm
 import lgdnet.workflow_log
 
@@ -56,8 +58,15 @@ def check_cluster():
         sys.exit(1)
 
 
+def rules_in_order():
+    """Rule of every job with outputs, those that need not run included, in the order of the DAG."""
+    levels = workflow.dag.toposorted()
+    return [rule for level in levels for rule in sorted(job.rule.name for job in level if job.output)]
+
+
 onstart:
     check_cluster()
+    lgdnet.workflow_log.write_stages(pathlib.Path(log[0]), rules_in_order())
     not_waited_for = left_over()
     end_left_over_jobs(not_waited_for)
     adopt_finished_files(not_waited_for)

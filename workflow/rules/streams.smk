@@ -9,6 +9,8 @@ rule fit_check_stream:
         results("streams/{stream}/fit_check.txt"),
     log:
         results("logs/fit_check/{stream}.log"),
+    benchmark:
+        results("benchmarks/fit_check/{stream}.tsv")
     retries: restarts("train")
     threads: CHALLENGE.threads.train  # as many as training will have
     resources:
@@ -82,7 +84,7 @@ rule dump:
         stored=lambda wildcards, input: options("--stored", input.stored),
         draw=lambda wildcards: f"--draw {wildcards.draw[1:]}" if wildcards.draw else "",
     shell:
-        "python -m lgdnet dump --model {input.model:q} --manifest {input.manifest:q}"
+        "python -m lgdnet.launch --usage {log:q} --processes 1 dump --model {input.model:q} --manifest {input.manifest:q}"
         " --video-root {params.video_root:q} --shard {wildcards.shard} --num-shards {params.num_shards}"
         " {params.draw} {params.stored}"
         " --settings {params.settings:q} --out {output.features:q} --threads {threads} 2> {log:q}"
