@@ -147,6 +147,28 @@ class Measured:
         return self.videos_of_shard(split) * kb_of_video(challenge, rule, wildcards.get("stream", "")) / 1e6
 
 
+def whole_disk_gb(challenge: Challenge, folder: Path) -> float:
+    """What a challenge writes from nothing to its last table, about."""
+    measured, gb = Measured(challenge, folder), MODEL_GB * len(challenge.streams)
+    for split in challenge.dataset.annotations:
+        kb = sum(kb_of_video(challenge, rule, "") for rule in stored_by(challenge))
+        kb += sum(kb_of_video(challenge, "dump", name) for name in challenge.streams)
+        gb += measured.num_videos(split) * kb / 1e6
+    return gb
+
+
+def stored_by(challenge: Challenge) -> list[str]:
+    """Rules that keep something of every video for the streams."""
+    streams = challenge.streams.values()
+    uses = {
+        "transcode": challenge.media.enabled,
+        "cache_shard": challenge.cache is not None,
+        "extract_flow": any(s.modality == "flow" and not s.flow_on_the_fly for s in streams),
+        "audio_shard": any(s.modality == "audio" for s in streams),
+    }
+    return [rule for rule, used in uses.items() if used]
+
+
 def kb_of_video(challenge: Challenge, rule: str, stream: str) -> float:
     """What is kept of one video of 10 s, in kB."""
     if rule == "dump":

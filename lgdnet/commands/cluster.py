@@ -79,8 +79,9 @@ def cost(
 def doctor(
     config: Config = Path("config.yaml"),
     profile: Annotated[Path, typer.Option(help="Profile of the cluster.")] = Path("slurm/config.yaml"),
+    data_root: DataRoot = None,
     test_job: Annotated[
-        bool, typer.Option("--test-job", help="Also a job of one minute through the queue.")
+        bool, typer.Option("--test-job", help="Also short jobs through the queue: one, and one with a GPU.")
     ] = False,
 ) -> None:
     """Check Python, packages, GPU, disk, videos and the cluster before a run; exit code 1 with a fault.
@@ -89,7 +90,7 @@ def doctor(
     """
     from lgdnet.stages import doctor as stage
 
-    findings = stage.run(config, profile=profile, test_job=test_job)
+    findings = stage.run(config, profile=profile, data_root=data_root, test_job=test_job)
     for verdict, text in findings:
         print(f"{verdict:5s}  {text}")
     if any(verdict == "fault" for verdict, _ in findings):

@@ -1,6 +1,7 @@
 """Is everything there for a run? Python, packages, GPU, disk, videos, and the cluster as the profile sees it."""
 
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -12,9 +13,13 @@ import yaml
 
 from lgdnet import slurm
 from lgdnet.errors import InputError
+from lgdnet.partitions import misfits
+from lgdnet.quota import quotas
+from lgdnet.rates import whole_disk_gb
 from lgdnet.settings import Challenge, check_annotations, read_challenge
 
-MIN_FREE_GB = 20
+MIN_FREE_GB, MIN_FREE_FILES = 20, 20_000  # below these a run may end early
+MIN_ROOM_GB, MIN_ROOM_FILES = 1, 1_000  # and below these it does not begin
 
 
 class Finding(NamedTuple):
@@ -24,17 +29,25 @@ class Finding(NamedTuple):
     text: str
 
 
-def run(config: Path, *, profile: Path = Path("slurm/config.yaml"), test_job: bool = False) -> list[Finding]:
+def run(
+    config: Path,
+    *,
+    profile: Path = Path("slurm/config.yaml"),
+    data_root: Path | None = None,
+    test_job: bool = False,
+) -> list[Finding]:
     """Every check, in the order in which one would repair. Nothing is changed; `test_job` goes through the queue."""
     findings = [*python_and_packages(Path("constraints.txt")), gpu()]
     try:
         challenge = read_challenge(config)
+        if data_root is not None:
+            challenge = challenge.model_copy(update={"data_root": data_root})
         check_annotations(challenge, source=str(config))
         findings += [Finding("ok", f"{config}: read; annotation files are there"), *videos(challenge)]
     except InputError as error:
         challenge = None
         findings.append(Finding("fault", str(error)))
-    findings.append(disk(Path.cwd()))
+    findings += disk(Path.cwd(), challenge)
     return findings + list(cluster(profile, config, challenge, test_job=test_job))
 
 
@@ -43,7 +56,8 @@ def python_and_packages(constraints: Path) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     supported = (3, 11) <= sys.version_info[:2] < (3, 14)
     yield Finding(
-        "ok" if supported else "fault", f"Python {version}" + ("" if supported else "; use 3.11 to 3.13")
+        "ok" if supported else "fault",
+        f"Python {version}" + ("" if supported else "; make .venv anew with Python 3.11 to 3.13"),
     )
     if not constraints.is_file():
         yield Finding("note", f"{constraints}: not here, so versions are not compared")
@@ -67,7 +81,11 @@ def python_and_packages(constraints: Path) -> Iterator[Finding]:
             "fault", f"{name} is not installed: pip install --constraint {constraints} --editable ."
         )
     if others:
-        yield Finding("note", f"{len(others)} other versions than the tested ones: {'; '.join(others[:3])}")
+        yield Finding(
+            "note",
+            f"{len(others)} other versions than the tested ones: {'; '.join(others[:3])}. "
+            f"For those: pip install --constraint {constraints} --editable .",
+        )
     elif not needed:
         yield Finding("ok", "packages have the versions that were tested together")
 
@@ -76,17 +94,26 @@ def gpu() -> Finding:
     """What torch sees here; a login node often has none, which is no fault."""
     import torch
 
+    answer = slurm.ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader") or ""
+    name, _, driver = next(iter(answer.splitlines()), "").partition(", ")
     if torch.cuda.is_available():
+        count, cuda = torch.cuda.device_count(), torch.version.cuda
         return Finding(
-            "ok", f"{torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}, CUDA {torch.version.cuda}"
+            "ok", f"{count} x {torch.cuda.get_device_name(0)}, CUDA {cuda}, driver {driver or 'unknown'}"
         )
-    driver = slurm.ask("nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader")
-    if driver:
+    if not name:
+        return Finding("note", "no GPU on this machine; jobs may have one elsewhere")
+    if torch.version.cuda is None:
         return Finding(
             "fault",
-            f"a GPU ({driver.splitlines()[0]}) that torch {torch.__version__} cannot use; install its CUDA build",
+            f"a GPU ({name}) that torch {torch.__version__} cannot use: it is a build for processors. Install the "
+            "CUDA build of the same version, as pytorch.org shows under Get Started",
         )
-    return Finding("note", "no GPU on this machine; jobs may have one elsewhere")
+    return Finding(
+        "fault",
+        f"a GPU ({name}) that torch {torch.__version__} cannot use: driver {driver} is too old for CUDA "
+        f"{torch.version.cuda}. Ask for a newer driver, or install torch's build for an older CUDA",
+    )
 
 
 def videos(challenge: Challenge) -> Iterator[Finding]:
@@ -99,15 +126,25 @@ def videos(challenge: Challenge) -> Iterator[Finding]:
         yield Finding("ok", f"{root}: readable")
 
 
-def disk(folder: Path) -> Finding:
-    """Where results/ will lie. A quota of the file system is counted where it reports one."""
-    free = shutil.disk_usage(folder).free / 1e9
-    text = f"{folder}: {free:,.0f} GB free"
-    return (
-        Finding("ok", text)
-        if free >= MIN_FREE_GB
-        else Finding("note", f"{text}, little for features and flow")
-    )
+def disk(folder: Path, challenge: Challenge | None) -> Iterator[Finding]:
+    """Where results/ will lie: free space and quotas, against what the challenge writes."""
+    target = folder / "results" if (folder / "results").exists() else folder
+    needed: float = MIN_FREE_GB
+    if challenge is not None:
+        needed = max(needed, whole_disk_gb(challenge, folder / "results" / challenge.challenge))
+    way_out = "Free some, or let `results` be a link to a folder on a larger disk"
+    free = shutil.disk_usage(target).free / 1e9
+    room: list[tuple[str, float | None, int | None]] = [(f"{target}: {free:,.0f} GB free", free, None)]
+    room += [(quota.describe(), quota.free_gb, quota.free_files) for quota in quotas(target)]
+    for text, gb, files in room:
+        if (gb is not None and gb < MIN_ROOM_GB) or (files is not None and files < MIN_ROOM_FILES):
+            yield Finding("fault", f"{text}: next to nothing can be written. {way_out}")
+        elif (gb is not None and gb < needed) or (files is not None and files < MIN_FREE_FILES):
+            yield Finding(
+                "note", f"{text}; this challenge may write {needed:,.0f} GB (`lgdnet plan`). {way_out}"
+            )
+        else:
+            yield Finding("ok", text)
 
 
 def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_job: bool) -> Iterator[Finding]:
@@ -120,7 +157,7 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
     try:
         named = (yaml.safe_load(profile.read_text()) or {}).get("default-resources") or {}
     except (OSError, yaml.YAMLError) as error:
-        yield Finding("fault", f"{profile}: cannot be read ({error})")
+        yield Finding("fault", f"{profile}: cannot be read ({error}). Put it back: git checkout {profile}")
         return
     jobs = [challenge.jobs.train, challenge.jobs.dump] if challenge else []
     largest = max(jobs, key=lambda job: job.gpus, default=None)
@@ -132,6 +169,9 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
         gpu_model=(largest.gpu_model or "") if largest else "",
     )
     faults = slurm.faults(wanted, str(profile), str(config))
+    if challenge is not None and not faults:
+        names = {"partition": wanted.partition, "gpu_partition": wanted.gpu_partition}
+        faults = misfits(challenge, **names, file=str(config), profile=str(profile))
     yield from (Finding("fault", text) for text in faults)
     partitions = slurm.ask("sinfo", "--noheader", "--format=%P %l %G") or ""
     for line in dict.fromkeys(partitions.splitlines()):
@@ -142,26 +182,53 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
         "ok" if accounts else "note", f"accounts you may use: {', '.join(accounts) or 'none reported'}"
     )
     if test_job and not faults:
-        yield try_job(wanted)
+        yield try_job(wanted, Path.cwd())
+        if wanted.gpus:
+            yield try_gpu(wanted, Path.cwd())
 
 
-def try_job(wanted: slurm.Wanted) -> Finding:
+def try_job(wanted: slurm.Wanted, folder: Path) -> Finding:
     """One minute, one core, through the queue, and the Python of this environment on the other side."""
-    options = [f"--account={wanted.account}"] * bool(wanted.account) + [
-        f"--partition={wanted.partition}"
-    ] * bool(wanted.partition)
-    command = [
-        "srun",
-        "--time=1",
-        "--ntasks=1",
-        *options,
-        sys.executable,
-        "-c",
-        "import lgdnet, socket; print(socket.gethostname())",
-    ]
-    host = slurm.ask(*command, seconds=300)
-    if host:
-        return Finding("ok", f"a test job ran on {host.strip()}")
-    return Finding(
-        "fault", f"a test job did not run within five minutes: {' '.join(command[:-2])} ... ; try it by hand"
-    )
+    command, answer = through_queue(wanted, wanted.partition, [], "import lgdnet")
+    if not answer:
+        return Finding(
+            "fault", f"a test job did not run within five minutes. See why by hand: {shlex.join(command)}"
+        )
+    host, where = answer.splitlines()[-1].split(maxsplit=1)
+    if Path(where).resolve() != folder.resolve():
+        return Finding(
+            "fault",
+            f"{host} does not see {folder}: put this project on a disk that all nodes share, such as your home",
+        )
+    return Finding("ok", f"a test job ran on {host}, which sees this folder")
+
+
+def try_gpu(wanted: slurm.Wanted, folder: Path) -> Finding:
+    """The same with one GPU, and whether torch sees it there."""
+    gres = ["--gres=gpu:" + (f"{wanted.gpu_model}:1" if wanted.gpu_model else "1")]
+    where = wanted.gpu_partition or wanted.partition
+    command, answer = through_queue(wanted, where, gres, "import torch; print(torch.cuda.device_count())")
+    if not answer:
+        return Finding(
+            "fault",
+            f"a job with a GPU did not run within five minutes. See why by hand: {shlex.join(command)}",
+        )
+    count, host = answer.splitlines()[-2], answer.split()[-2]
+    if count == "0":
+        return Finding(
+            "note",
+            f"a job was given a GPU on {host}, but torch sees none there: jobs will use the processor. `srun "
+            f"{gres[0]} nvidia-smi` shows card and driver; torch needs its CUDA build",
+        )
+    return Finding("ok", f"a job with a GPU ran on {host}, where torch sees it")
+
+
+def through_queue(
+    wanted: slurm.Wanted, partition: str, options: list[str], statement: str
+) -> tuple[list[str], str | None]:
+    """The command, and what it printed: lines of the statement, then host and folder."""
+    names = {"--account": wanted.account, "--partition": partition}
+    options = [*options, *(f"{option}={name}" for option, name in names.items() if name)]
+    program = f"{statement}; import os, socket; print(socket.gethostname(), os.getcwd())"
+    command = ["srun", "--time=5", "--ntasks=1", "--mem=4000", *options, sys.executable, "-c", program]
+    return command, slurm.ask(*command, seconds=300)
