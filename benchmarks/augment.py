@@ -6,11 +6,12 @@ For each operation the milliseconds per batch of clips, and what kornia makes of
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
-import kornia.augmentation as K
 import torch
 from torch import Tensor
 
@@ -19,14 +20,23 @@ from lgdnet.augment.colour import colour_jitter, random_blur, random_grey
 from lgdnet.modalities import MODALITIES
 
 
+def kornia() -> Any:
+    """Its augmentations. It is no dependency of this project, and `--help` does without."""
+    try:
+        import kornia.augmentation
+    except ImportError:
+        sys.exit("this benchmark compares with kornia: pip install kornia")
+    return kornia.augmentation
+
+
 def kornia_on_clips(operation: torch.nn.Module) -> Callable[[Tensor], Tensor]:
     """(N, 3, T, H, W) in and out; the draw of a clip holds for its frames."""
-    return K.VideoSequential(operation, data_format="BCTHW", same_on_frame=True)
+    return kornia().VideoSequential(operation, data_format="BCTHW", same_on_frame=True)
 
 
 def contestants(seeds: Tensor) -> dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]]:
     """Operation -> ours, kornia's, with the same strengths."""
-    frame = MODALITIES["frame"]
+    frame, K = MODALITIES["frame"], kornia()
     return {
         "mirror": (
             lambda clip: flip_some(clip, seeds, frame, probability=0.5),
@@ -65,6 +75,7 @@ def speed(shape: tuple[int, ...], rounds: int) -> None:
 
 def behaviour() -> None:
     """What kornia does with 8-bit clips and with flow."""
+    K = kornia()
     levels = torch.randint(0, 256, (2, 3, 4, 16, 16), dtype=torch.uint8)
     for name, operation in (
         ("mirror", K.RandomHorizontalFlip(p=1.0)),

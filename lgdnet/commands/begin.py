@@ -14,7 +14,7 @@ def sample(
     seed: Annotated[int, typer.Option(help="Another seed draws other videos.")] = 0,
     threads: Threads = 2,
 ) -> None:
-    """Render the sample challenge: 350 short videos with sound, and their lists.
+    """Render the sample challenge: 350 short videos with sound.
 
     Example: lgdnet sample --out data/sample
     """

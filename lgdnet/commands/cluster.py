@@ -22,7 +22,9 @@ def plan(
     target: Annotated[list[str], typer.Option(help="Such as models; everything without it.")] = [],  # noqa: B006
     data_root: DataRoot = None,
 ) -> None:
-    """Print what would run and why, with GPU-hours, CPU-hours and disk, before anything is submitted.
+    """What would run and why, with hours and disk it needs.
+
+    Nothing is submitted.
 
     Example: lgdnet plan config.yaml
     """
@@ -33,7 +35,7 @@ def plan(
 
 @app.command()
 def status(log: LogFile = None) -> None:
-    """Print how far the workflow is: done, running, failed, to do, and what each running job said last.
+    """How far the workflow is, and what each running job said.
 
     Example: lgdnet status
     """
@@ -44,7 +46,7 @@ def status(log: LogFile = None) -> None:
 
 @app.command()
 def failed(log: LogFile = None) -> None:
-    """Print the jobs that failed for good: stage, stream, reason, log and its last lines.
+    """Jobs that failed for good: reason, log, its last lines.
 
     Example: lgdnet failed
     """
@@ -61,7 +63,7 @@ def cost(
     stream: Annotated[list[str], typer.Option(help="Name of a stream; once for each.")] = [],  # noqa: B006
     gpus: Annotated[str, typer.Option(help="JSON: GPUs of one job of a stage.")] = "{}",
 ) -> None:
-    """Gather wall time, CPU, memory and GPU-hours of every stage and stream.
+    """Gather time, memory and GPU-hours of stages and streams.
 
     Example: lgdnet cost results/sample/benchmarks --stream frame16 --out try/cost.csv
     """
@@ -84,7 +86,9 @@ def doctor(
         bool, typer.Option("--test-job", help="Also short jobs through the queue: one, and one with a GPU.")
     ] = False,
 ) -> None:
-    """Check Python, packages, GPU, disk, videos and the cluster before a run; exit code 1 with a fault.
+    """Check Python, packages, GPU, disk, videos and the cluster.
+
+    Ends with code 1 where there is a fault.
 
     Example: lgdnet doctor config.yaml
     """

@@ -28,9 +28,10 @@ def fit_aggregator(
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
-    """Train a network that turns the clips of a video into one score, from features of the training split.
+    """Train what turns the clips of a video into one score.
 
-    Files of one folder are shards of one dump; dumps of one checkpoint are draws of one stream.
+    It learns from features of the training split. Files of one folder are shards of one dump; dumps of one
+    checkpoint are draws of one stream.
 
     Example: lgdnet fit-aggregator results/sample/streams/frame16/features/train/*.h5 --manifest
     results/sample/manifest/train.csv --out try/tcp.safetensors --settings '{"width": 64}'
@@ -93,7 +94,7 @@ def import_scores(
     ] = None,
     manifest: Annotated[Path | None, typer.Option(help="Manifest whose videos they must be.")] = None,
 ) -> None:
-    """Read scores of another tool, so that they can be fused and put on the leaderboard.
+    """Read scores of another tool, to fuse and to compare them.
 
     Nothing in a pickle is executed: only arrays, lists, dicts, strings and numbers are read.
 
@@ -126,7 +127,9 @@ def fuse(
     num_folds: Annotated[int, typer.Option(min=2, help="Parts for cross-fitting.")] = 5,
     seed: Annotated[int, typer.Option(help="Deals the videos into parts.")] = 0,
 ) -> None:
-    """Fuse score files by video id; searched weights are cross-fitted on a labelled split.
+    """Fuse score files by video id.
+
+    Weights that are searched are cross-fitted on a labelled split.
 
     Example: lgdnet fuse results/sample/streams/frame16/tcp/validation.h5
     results/sample/streams/flow16/tcp/validation.h5 --manifest results/sample/manifest/validation.csv --out
@@ -171,7 +174,7 @@ def evaluate(
     per_class: Annotated[Path | None, typer.Option(help="Table by class, to write.")] = None,
     confusions: Annotated[Path | None, typer.Option(help="Most frequent mistakes, to write.")] = None,
 ) -> None:
-    """Judge score files on a labelled split and write the leaderboard.
+    """Judge score files on a labelled split: the leaderboard.
 
     Example: lgdnet evaluate results/sample/streams/frame16/tcp/validation.h5 --manifest
     results/sample/manifest/validation.csv --out try/leaderboard.csv
@@ -223,7 +226,7 @@ def validate(
     ] = None,
     split: SplitName = None,
 ) -> None:
-    """Check every id, label and score of a submission before it is uploaded.
+    """Check ids, labels and scores of a submission.
 
     Example: lgdnet validate results/sample/submission.json --manifest results/sample/manifest/test.csv
     --classes results/sample/manifest/classes.txt --rejected results/sample/manifest/rejected.csv

@@ -48,7 +48,9 @@ def compare(
     rejected: RejectedFile = None,
     split: SplitName = None,
 ) -> None:
-    """Say which of two score files is better on the same videos, and whether it could be chance.
+    """Which of two score files is better, and is it chance?
+
+    They are compared on the same videos.
 
     Example: lgdnet compare results/sample/streams/frame16/tcp/validation.h5
     results/sample/streams/frame16/average_pool/validation.h5 --manifest results/sample/manifest/validation.csv
@@ -85,7 +87,7 @@ def show_flow(
     bound: Annotated[float, typer.Option(min=0.1, help="Speed of the full colour, pixels per frame.")] = 20.0,
     max_frames: Annotated[int, typer.Option(min=2, help="Stop after so many.")] = 300,
 ) -> None:
-    """Draw the flow of a video: a PNG strip, and an mp4 with the frames beside their flow.
+    """Draw the flow of a video: a strip of pictures, an mp4.
 
     Example: lgdnet show-flow data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4 --bound 4
     --out try
@@ -107,7 +109,7 @@ def show_audio(
     frame_stride: Annotated[int, typer.Option(min=1, help="Every how many frames one is taken.")] = 1,
     segment_sec: Annotated[float, typer.Option(min=0.01, help="Sound around the middle of a clip.")] = 2.56,
 ) -> None:
-    """Draw the sound of a video: waveform, log-mel frames, and the segments that an audio stream hears.
+    """Draw the sound of a video and what an audio stream hears.
 
     Example: lgdnet show-audio data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4
     --segment-sec 1.28 --out try
@@ -133,7 +135,7 @@ def models(
     measure: Annotated[str, typer.Option(help="Also clips per second here, for a clip such as 16x112.")] = "",
     threads: Threads = 1,
 ) -> None:
-    """Print every model with its parameters, multiply-adds and, if asked, speed on this machine.
+    """Print every model: parameters, multiply-adds, speed here.
 
     Example: lgdnet models --like lgd-p3d-resnet50 --measure 16x112
     """
@@ -148,7 +150,7 @@ def export(
     out: Annotated[Path, typer.Option(help="File to write: .pt2 (torch.export) or .onnx.")],
     threads: Threads = 1,
 ) -> None:
-    """Write a trained network for other runtimes, checked against this one.
+    """Write a trained network for other runtimes, checked.
 
     Example: lgdnet export --model results/sample/streams/frame16/model.safetensors --out try/frame16.onnx
     """

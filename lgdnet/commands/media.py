@@ -31,7 +31,9 @@ def manifest(
     ] = None,
     threads: Threads = 1,
 ) -> None:
-    """Read the annotations and check every video once; list the broken ones with the reason.
+    """Check every video of the annotations once; list broken ones.
+
+    `rejected.csv` names each with the reason.
 
     Example: lgdnet manifest --dataset '{"format": "kinetics-csv", "annotations": {"train":
     "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --out try/manifest
@@ -60,7 +62,9 @@ def probe(
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
-    """Check one part of the videos, for `manifest` to put together. Run it again after an interruption: it goes on.
+    """Check one part of the videos, for `manifest` to put together.
+
+    Run it again after an interruption: it goes on.
 
     Example: lgdnet probe --dataset '{"format": "kinetics-csv", "annotations": {"train":
     "data/sample/train.csv"}, "video_root": "data/sample/videos"}' --shard 0 --num-shards 8 --out try/0000.jsonl
@@ -118,7 +122,7 @@ def media_manifest(
     manifest: ManifestFile,
     out: Out,
 ) -> None:
-    """Join the shards of the media stage to the manifest of the transcoded videos.
+    """Join the shards of `media` to the manifest of its videos.
 
     Example: lgdnet media-manifest try/media/train/*.csv --manifest results/sample/manifest/train.csv
     --out try/media/train.csv
@@ -138,7 +142,9 @@ def cache(
     num_shards: NumShards = 1,
     settings: SettingsJson = "{}",
 ) -> None:
-    """Decode videos once and keep their frames as JPEG, for small clusters and slow disks.
+    """Decode videos once and keep their frames as JPEG.
+
+    For small clusters and slow disks.
 
     Example: lgdnet cache --manifest results/sample/manifest/train.csv --video-root data/sample/videos
     --settings '{"short_side": 64}' --out try/cache/train/0000.h5
@@ -192,7 +198,9 @@ def audio(
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
-    """Write the log-mel frames of every video's sound to HDF5; no sound and silence are recorded.
+    """Write the log-mel frames of every video's sound.
+
+    Videos without sound and silent ones are recorded as such.
 
     Example: lgdnet audio --manifest results/sample/manifest/train.csv --video-root data/sample/videos
     --out try/audio/train/0000.h5
@@ -218,7 +226,7 @@ def convert(
     out: Annotated[Path, typer.Option(help="Folder to fill.")],
     to: Annotated[str, typer.Option(help="mmaction2 or activitynet.")] = "mmaction2",
 ) -> None:
-    """Write the manifests as MMAction2 lists, or as the official ActivityNet ground truth.
+    """Write manifests as lists of MMAction2 or of ActivityNet.
 
     Example: lgdnet convert results/sample/manifest/validation.csv --classes
     results/sample/manifest/classes.txt --to activitynet --out try/converted
@@ -249,7 +257,7 @@ def bench_data(
     config: Annotated[Path, typer.Argument(help="Challenge file whose manifest is made.")],
     stream: Annotated[str | None, typer.Option(help="A frame stream; the first one without it.")] = None,
 ) -> None:
-    """How fast clips can be fed on this machine, step by step, and what bounds training.
+    """How fast clips can be fed here, and what bounds training.
 
     Example: lgdnet bench-data config.yaml
     """

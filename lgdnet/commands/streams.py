@@ -29,7 +29,9 @@ def fit_check(
     ),
     threads: Threads = 1,
 ) -> None:
-    """Train a stream for a few steps; print memory, clips per second and hours for the whole schedule.
+    """Try a few steps of a stream: memory, clips per second, hours.
+
+    Hours are those of the whole schedule. Nothing is kept.
 
     Example: lgdnet fit-check config.yaml frame16
     """
@@ -98,7 +100,7 @@ def dump(
     settings: SettingsJson = "{}",
     threads: Threads = 1,
 ) -> None:
-    """Write features and logits of every view of every video to HDF5.
+    """Write features and logits of every view of every video.
 
     Example: lgdnet dump --model results/sample/streams/frame16/model.safetensors --manifest
     results/sample/manifest/validation.csv --video-root data/sample/videos --out try/features.h5

@@ -1,17 +1,29 @@
 """What the commands share: the table they stand in, and options with one meaning everywhere."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(
+from lgdnet.commands.listing import Command, Commands
+
+
+class Table(typer.Typer):
+    """A Typer whose commands print their example so that it can be pasted."""
+
+    def command(self, name: str | None = None, **options: Any) -> Any:
+        return super().command(name, cls=Command, **options)
+
+
+app = Table(
     name="lgdnet",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="Action recognition challenges, stage by stage. The workflow calls these; each also works by hand.",
+    help="Action recognition challenges, stage by stage. The workflow calls these; each also works by hand."
+    " `lgdnet COMMAND --help` says how, with an example.",
 )
 
 FeatureFiles = Annotated[

@@ -71,9 +71,9 @@ def stage_before(stream):
     settings = CHALLENGE.streams[stream]
     if settings.modality == "frame" and CHALLENGE.cache is not None:
         return "cache"
-    if settings.modality == "frame" or (settings.modality == "flow" and settings.flow_on_the_fly):
+    if settings.modality == "flow" and settings.flow_on_the_fly:
         return None
-    return settings.modality
+    return settings.modality if settings.modality in ("flow", "audio") else None
 
 
 def stored_files(stage, split):

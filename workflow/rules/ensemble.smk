@@ -41,7 +41,7 @@ def import_options(wildcards, input):
 
 
 wildcard_constraints:
-    aggregation="|".join(("average_pool", "max_pool", *LEARNED)),
+    aggregation="|".join(lgdnet.settings.rows.AGGREGATIONS),
     joint="|".join(CHALLENGE.joint) or "none",
     outside="|".join(CHALLENGE.outside) or "none",
     fusion="|".join(map(re.escape, CHALLENGE.fusions)) or "none",

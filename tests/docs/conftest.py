@@ -1,0 +1,171 @@
+"""A copy of the project in which everything exists that the pages speak of, at a size that takes seconds.
+
+One tiny challenge is run by Snakemake, once for all test processes; each test works in a copy of what it left.
+"""
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.docs.pages import ROOT, pages
+
+NOT_COPIED = shutil.ignore_patterns(
+    ".git",
+    ".venv",
+    ".snakemake",
+    "results",
+    "data",
+    "try",
+    "__pycache__",
+    ".*_cache",
+    "*.egg-info",
+    "node_modules",
+)
+# No sound, a short one, a cut one, ... lead each split, so two of a class leave enough.
+VIDEOS_PER_CLASS = {"train": 2, "validation": 2, "test": 1}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A working copy of the project."""
+
+    folder: Path
+
+    def run(self, command: str, *, timeout_sec: int = 1500) -> subprocess.CompletedProcess[str]:
+        """A command as a reader types it, in bash; `python` and `lgdnet` are those of the environment."""
+        env = os.environ | {
+            "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),  # the package of this copy, as its own environment would have
+            "OMP_NUM_THREADS": "1",
+        }
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=timeout_sec,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+    def must(self, command: str) -> None:
+        done = self.run(command)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory, worker_id) -> Project:
+    """The project with a finished tiny sample challenge, the reader's own videos, and files of other tools."""
+    if worker_id == "master":
+        folder = tmp_path_factory.mktemp("prepared") / "lgdnet"
+        prepare(folder)
+        return Project(folder)
+    base = tmp_path_factory.getbasetemp().parent  # shared by the test processes
+    with (base / "prepared.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = base / "prepared" / "lgdnet"
+        if not (folder / "ready").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            prepare(folder)
+            (folder / "ready").touch()
+    return Project(folder)
+
+
+@pytest.fixture
+def project(prepared, tmp_path) -> Project:
+    """A copy that a test may change."""
+    shutil.copytree(prepared.folder, tmp_path / "lgdnet", symlinks=True)
+    return Project(tmp_path / "lgdnet")
+
+
+def prepare(folder: Path) -> None:
+    from lgdnet.stages import sample
+
+    shutil.copytree(ROOT, folder, ignore=NOT_COPIED, symlinks=True)
+    link_environment(folder / ".venv")
+    sample.run(folder / "data/sample", videos_per_class=VIDEOS_PER_CLASS)
+    (folder / "config.yaml").write_text(smaller((folder / "config.yaml").read_text()))
+    project = Project(folder)
+    project.must("snakemake")
+    own_videos(folder)
+    for page in pages():
+        for name, text in page.written_files().items():
+            if name.endswith(".yaml"):
+                (folder / name).write_text(text)
+    other_tools(project)
+
+
+def link_environment(venv: Path) -> None:
+    """The environment of the tests under the project's own name; `make` finds it installed."""
+    venv.mkdir()
+    for entry in Path(sys.prefix).iterdir():
+        if entry.name != "installed":
+            (venv / entry.name).symlink_to(entry)
+    (venv / "installed").touch()
+
+
+def smaller(config: str) -> str:
+    """The default challenge with everything it has, trained for a moment only."""
+    challenge = yaml.safe_load(config)
+    for stream in [challenge["stream_defaults"], *challenge["streams"].values()]:
+        stream["train"] = stream.get("train", {}) | {"epochs": 1, "clips_per_video": 1}
+    challenge["stream_defaults"] |= {"width": 4, "short_side": 36, "crop": 32}
+    challenge["stream_defaults"]["dump"] = {"num_clips": 2}
+    challenge["streams"]["flow128"]["crop"] = 32
+    for block in (challenge["stream_defaults"]["aggregation"], challenge["joint"]["together"]):
+        block |= {"epochs": 2, "width": 8}
+    challenge["manifest"] = {"max_rejected": 0.5}  # the sample's broken videos are many among few
+    return yaml.safe_dump(challenge, sort_keys=False)
+
+
+def own_videos(folder: Path) -> None:
+    """`mine/` as the quick start describes it: labelled folders, a list; challenge files are written as the pages say."""
+    rows = []
+    for split in ("train", "validation"):
+        lists = csv.DictReader((folder / f"data/sample/{split}.csv").open())
+        healthy = [row for row in lists if "disc" in row["label"] or "bell ringing high" in row["label"]]
+        for number, row in enumerate(healthy):
+            label = "cooking" if "disc" in row["label"] else "sawing"
+            video = folder / f"mine/videos/{label}/{split}{number}.mp4"
+            video.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(sample_video(folder, split, row["youtube_id"]), video)
+            rows.append([video.stem, f"{label}/{video.name}", label, split])
+            named = folder / f"mine/named/{split}/{label}__{video.name}"
+            named.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(video, named)
+    with (folder / "mine/videos.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["video_id", "path", "label", "split"], *rows])
+
+
+def sample_video(folder: Path, split: str, youtube_id: str) -> Path:
+    return next((folder / f"data/sample/videos/{split}").glob(f"{youtube_id}_*.mp4"))
+
+
+def other_tools(project: Project) -> None:
+    """A video from anywhere, scores of another tool, a submission and the official truth."""
+    folder, results = project.folder, project.folder / "results/sample"
+    rows = list(csv.DictReader((results / "manifest/validation.csv").open()))
+    shutil.copy(folder / "data/sample/videos" / rows[-1]["path"], folder / "video.mp4")
+    classes = (results / "manifest/classes.txt").read_text().split("\n")[:-1]
+    (folder / "classes.txt").write_text("\n".join(classes) + "\n")
+    scores = np.random.default_rng(0).dirichlet(np.ones(len(classes)), size=len(rows))
+    np.savez(folder / "scores.npz", scores=scores, names=np.array([row["video_id"] for row in rows]))
+    project.must(
+        "lgdnet submission results/sample/fusions/ensemble/validation.h5"
+        " --manifest results/sample/manifest/validation.csv --out submission.json"
+    )
+    truth = {
+        row["video_id"]: {"subset": "validation", "annotations": [{"label": row["label"]}]} for row in rows
+    }
+    (folder / "kinetics_val.json").write_text(json.dumps({"database": truth, "taxonomy": [], "version": ""}))

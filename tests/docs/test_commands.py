@@ -1,0 +1,75 @@
+"""Every command of README.md and docs/ is typed as it stands there, page by page, in the order of the page."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from lgdnet.commands import app
+from tests.docs.adding import carry_out
+from tests.docs.not_run import NOT_RUN
+from tests.docs.pages import ROOT, pages, without_comment
+
+BENCHMARKS = sorted(path.name for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+def is_a_name(command: str) -> bool:
+    """`lgdnet train` in a sentence is the name of a stage; to run it one would have to add its options."""
+    for given in app.registered_commands:
+        name = given.name or given.callback.__name__.replace("_", "-")
+        if command in (f"lgdnet {name}", f"python -m lgdnet {name}"):
+            return "[required]" in help_of(name)
+    return False
+
+
+def help_of(name: str) -> str:
+    command = [sys.executable, "-m", "lgdnet", name, "--help"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def all_commands() -> list[str]:
+    """Commands without comments, each once, over all pages."""
+    return list(dict.fromkeys(without_comment(command) for page in pages() for command in page.commands()))
+
+
+@pytest.mark.workflow
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_the_commands_of_a_page_work_in_its_order(page, project):
+    for block in page.additions() if page.name == "docs/adding.md" else []:
+        carry_out(block.text, project.folder)
+    failed = []
+    for command in page.commands():
+        if without_comment(command) in NOT_RUN or is_a_name(without_comment(command)):
+            continue
+        done = project.run(command)
+        print(f"{done.returncode} {command}")
+        if done.returncode:
+            failed.append(f"$ {command}\n{(done.stdout + done.stderr)[-3000:]}")
+    assert not failed, "\n\n".join(failed)
+
+
+def test_what_is_not_run_stands_in_the_pages_and_is_shown_elsewhere():
+    missing = set(NOT_RUN) - set(all_commands())
+    assert not missing, f"no page has {missing}: take them out of tests/docs/not_run.py"
+    for command, because in NOT_RUN.items():
+        assert (ROOT / because.shown_in).exists(), because.shown_in
+        if because.shown_in == ".ci/run" and command.startswith("make"):
+            assert re.search(rf"^{re.escape(command)}$", (ROOT / ".ci/run").read_text(), re.MULTILINE), (
+                command
+            )
+
+
+def test_most_commands_are_run():
+    share = len(NOT_RUN) / len(all_commands())
+    print(f"{len(all_commands())} commands, {len(NOT_RUN)} of them not run ({100 * share:.0f} %)")
+    assert share <= 0.46
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_explains_itself_without_anything_that_is_not_installed(name):
+    command = [sys.executable, f"benchmarks/{name}", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
