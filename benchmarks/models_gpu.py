@@ -1,8 +1,9 @@
 """The networks on a GPU in bf16: clips per second and the share of the card's peak. `models.py --gpu` calls this.
 
-    python benchmarks/models_gpu.py                       all rows; eager ones in a minute, each compiled one in 1 to 2
+    python benchmarks/models_gpu.py                       all rows; eager ones in a minute, compiled ones half a minute each
     python benchmarks/models_gpu.py --forms eager
     python benchmarks/models_gpu.py --forms compiled --passes training --models lgd-p3d-xception
+    python benchmarks/models_gpu.py --forms whole          compiled as one graph: minutes a row
     python benchmarks/models_gpu.py --layers              single layers in the forms that could compute them
     python benchmarks/models_gpu.py --seconds 500         no row begins after that
 
@@ -26,10 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgdnet.models import build_model, count_gflops, fused, training_loss
+from lgdnet.models import TwoPathNetwork, build_model, count_gflops, fused, training_loss
 
 MODELS = ("lgd-p3d-resnet101", "lgd-p3d-xception")
-CLIPS = ((64, 16), (8, 128))  # N, T: the same number of frames
+CLIPS = ((32, 16), (4, 128))  # N, T: the same number of frames
 PIXELS, NUM_CLASSES = 224, 700
 # Dense bf16 TFLOP/s as the maker states them.
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "4090": 165}
@@ -41,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--models", nargs="+", default=MODELS)
     parser.add_argument("--passes", nargs="+", default=("inference", "training"))
-    parser.add_argument("--forms", nargs="+", default=("eager", "compiled"))
+    parser.add_argument("--forms", nargs="+", default=("eager", "compiled"), help="also: whole")
+    parser.add_argument("--frames", nargs="+", type=int, default=[T for _, T in CLIPS])
     parser.add_argument("--layers", action="store_true")
     parser.add_argument("--seconds", type=float, default=float("inf"))
     choices = parser.parse_args(arguments)
@@ -67,7 +69,7 @@ def networks(choices: argparse.Namespace, tflops: float | None, rate: float) -> 
     for form in choices.forms:
         for what in choices.passes:
             for name in choices.models:
-                for N, T in CLIPS:
+                for N, T in (clip for clip in CLIPS if clip[1] in choices.frames):
                     line = f"| {name} | {N}x{T}x{PIXELS} | {what} | {form} |"
                     if time.perf_counter() - begin > choices.seconds:
                         print(f"{line} no time left |", flush=True)
@@ -100,7 +102,7 @@ def row(name: str, N: int, T: int, what: str, form: str, tflops: float | None, r
     return f"{clips_per_sec:.0f} | {share} | {achieved / rate:.1%} | {memory:.1f} | {first:.0f} | {off} |"
 
 
-def training(model: nn.Module, clip: Tensor, form: str) -> tuple[Callable[[], Tensor], None]:
+def training(model: TwoPathNetwork, clip: Tensor, form: str) -> tuple[Callable[[], Tensor], None]:
     """A step: forward under autocast, backward, SGD."""
     model = model.to(memory_format=torch.channels_last_3d).train()
     clip = clip.to(memory_format=torch.channels_last_3d)
@@ -120,7 +122,7 @@ def training(model: nn.Module, clip: Tensor, form: str) -> tuple[Callable[[], Te
     return step, None
 
 
-def inference(model: nn.Module, clip: Tensor, form: str) -> tuple[Callable[[], Tensor], Tensor]:
+def inference(model: TwoPathNetwork, clip: Tensor, form: str) -> tuple[Callable[[], Tensor], Tensor]:
     """A forward pass, and the first clip's logits in float32."""
     model = fused(model.eval())
     with torch.no_grad():
@@ -135,8 +137,11 @@ def inference(model: nn.Module, clip: Tensor, form: str) -> tuple[Callable[[], T
     return run, exact
 
 
-def in_form(model: nn.Module, form: str) -> nn.Module:
-    return torch.compile(model, fullgraph=True, dynamic=False) if form == "compiled" else model
+def in_form(model: TwoPathNetwork, form: str) -> nn.Module:
+    """Eager, compiled block by block as the trainer does it, or compiled as one graph ("whole")."""
+    if form == "compiled":
+        model.compile_blocks()
+    return torch.compile(model, fullgraph=True, dynamic=False) if form == "whole" else model
 
 
 def median_sec(run: Callable[[], object], *, warm_up: int = 3, repeats: int = 11) -> float:

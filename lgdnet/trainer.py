@@ -26,6 +26,7 @@ from lgdnet.faults import LOADER_MEMORY, VALIDATION_MEMORY, closing_loader, memo
 from lgdnet.history import History
 from lgdnet.interrupt import EXIT_RETRY, Interrupt
 from lgdnet.log import progress, say
+from lgdnet.models import TwoPathNetwork
 from lgdnet.optimizer import (
     Average,
     BatchNormMode,
@@ -273,6 +274,10 @@ def wrapped(
     find_unused_parameters: bool,
 ) -> nn.Module:
     """The model as it is called in training: over several processes, compiled. Its weights stay `model`'s."""
+    if compile and isinstance(model, TwoPathNetwork):
+        model.compile_blocks()
+    elif compile:
+        model.compile()  # in place: a few small layers
     forward = model
     if distributed.joined():
         if batch_norm == "synchronised":
@@ -288,7 +293,7 @@ def wrapped(
                 find_unused_parameters=find_unused_parameters,
                 gradient_as_bucket_view=True,
             )
-    return torch.compile(forward) if compile else forward  # type: ignore[return-value]
+    return forward
 
 
 def learning_mode(model: nn.Module, batch_norm: BatchNormMode) -> None:

@@ -4,10 +4,10 @@ Qiu et al., "Learning Spatio-Temporal Representation with Local and Global Diffu
 (arXiv 1906.05571). N clips, C channels, T frames, H x W pixels, K classes; D the width of the global path.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -120,6 +120,9 @@ class Backbone:
 
 
 FORM_KEY = "form"
+MOST_FORMS = (
+    256  # graphs of one network: stem, units A, B, C in four stages, with and without shortcut; modes, sizes
+)
 
 
 class Stage(nn.ModuleList):
@@ -156,6 +159,18 @@ class TwoPathNetwork(nn.Module):
             Stage(wrap(F, C, C_out, order, backbone) for F, C, C_out in stage) for stage in backbone.stages
         )
         self.head = head
+        self.run = run_part
+
+    def compile_blocks(self, backend: str = "inductor") -> None:
+        """Compile stem and blocks one by one, each as one graph; blocks of one form share theirs.
+
+        Seconds per form instead of minutes for the whole network, which grow with its depth. Numbers, names of
+        weights and recomputing stay. Our choice; torch calls it regional compilation.
+        """
+        dynamo = torch._dynamo.config
+        dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_FORMS)
+        dynamo.accumulated_recompile_limit = max(dynamo.accumulated_recompile_limit, MOST_FORMS)
+        self.run = torch.compile(run_part, backend=backend, fullgraph=True, dynamic=False)
 
     def forward(self, clip: Tensor) -> Output:
         """(N, C, T, H, W), or (N, C, H, W) for a network without time -> logits and features."""
@@ -167,15 +182,15 @@ class TwoPathNetwork(nn.Module):
 
         `keep` is filled with the stages' results by name: "stem.x", "stem.g", "stage1.x", ...
         """
-        x = self.stem(self.checked(clip))
+        x = self.run(self.stem, self.checked(clip))
         g = average(x) if self.order else None  # g_0
         note(keep, "stem", x, g)
         for i, stage in enumerate(self.stages, 1):
             for block in cast(Stage, stage):
                 if self.checkpointing and self.training and torch.is_grad_enabled():
-                    x, g = recomputed(block, x, g)
+                    x, g = recomputed(block, x, g, self.run)
                 else:
-                    x, g = block(x, g)
+                    x, g = self.run(block, x, g)
             note(keep, f"stage{i}", x, g)
         return (x if self.activate else relu(x)), g
 
@@ -231,16 +246,23 @@ def wrap(F: nn.Module, C: int, C_out: int, order: Order | None, backbone: Backbo
     return LGDBlock(F, C, C_out, order=order, activate=backbone.activate, fresh=backbone.fresh)
 
 
-def recomputed(block: nn.Module, x: Tensor, g: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """block(x, g), of which only the inputs are kept for the backward pass; statistics are counted once."""
+def run_part(part: nn.Module, *inputs: Tensor | None) -> Any:
+    """part(*inputs): the stem of a network, or one of its blocks."""
+    return part(*inputs)
+
+
+def recomputed(
+    block: nn.Module, x: Tensor, g: Tensor | None, run: Callable[..., Any]
+) -> tuple[Tensor, Tensor | None]:
+    """run(block, x, g), of which only the inputs are kept for the backward pass; statistics are counted once."""
 
     if torch.compiler.is_compiling():  # a compiled graph writes statistics once whatever it recomputes
-        return checkpoint(block, x, g, use_reentrant=False)
+        return checkpoint(run, block, x, g, use_reentrant=False)
 
     def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
         return nullcontext(), without_statistics(block)
 
-    return checkpoint(block, x, g, use_reentrant=False, context_fn=contexts)
+    return checkpoint(run, block, x, g, use_reentrant=False, context_fn=contexts)
 
 
 @contextmanager
