@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from lgdnet.models import TwoPathNetwork, build_model, count_gflops, fused, training_loss
 
 MODELS = ("lgd-p3d-resnet101", "lgd-p3d-xception")
-CLIPS = ((32, 16), (4, 128))  # N, T: the same number of frames
+CLIPS = ((64, 16), (8, 128))  # N, T: the same number of frames
 PIXELS, NUM_CLASSES = 224, 700
 # Dense bf16 TFLOP/s as the maker states them.
 PEAK_TFLOPS = {"H200": 989, "H100": 989, "A100": 312, "L40S": 362, "4090": 165}

@@ -177,16 +177,17 @@ def test_the_gpu_agrees_with_the_cpu(name, monkeypatch):
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", NAMES)
-def test_a_training_step_on_the_gpu_is_that_of_the_cpu(name, monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
-    on_cpu = randomise(build_model(name, in_channels=3, num_classes=5, width=16, dropout=0.0)).train()
+def test_a_training_step_on_the_gpu_is_that_of_the_cpu(name):
+    # In float32 a ReLU that flips at rounding moves single gradients of a small network by percents.
+    on_cpu = (
+        randomise(build_model(name, in_channels=3, num_classes=5, width=16, dropout=0.0)).double().train()
+    )
     on_gpu = copy.deepcopy(on_cpu).cuda()
-    clip, label = torch.randn(4, 3, 8, 64, 64), torch.tensor([0, 3, 1, 2])
+    clip, label = torch.randn(4, 3, 8, 64, 64).double(), torch.tensor([0, 3, 1, 2])
     training_loss(on_cpu(clip), label).backward()
     training_loss(on_gpu(clip.cuda()), label.cuda()).backward()
     for (key, expected), (_, got) in zip(on_cpu.named_parameters(), on_gpu.named_parameters(), strict=True):
         if expected.grad is not None:
-            assert relative(got.grad.cpu(), expected.grad) < 1e-2, key
+            assert relative(got.grad.cpu(), expected.grad) < 1e-6, key
     for (key, expected), (_, got) in zip(on_cpu.named_buffers(), on_gpu.named_buffers(), strict=True):
-        assert torch.allclose(got.cpu(), expected, rtol=1e-3, atol=1e-4), key
+        assert torch.allclose(got.cpu(), expected, rtol=1e-6, atol=1e-9), key
