@@ -38,6 +38,7 @@ localrules:
     media_manifest,
     import_scores,
     evaluate,
+    record_settings,
     streams_table,
     submission,
     cost,
@@ -81,6 +82,7 @@ rule scores:
 rule leaderboard:
     input:
         results("leaderboard.csv"),
+        rules.record_settings.output,
 
 
 # Names every file that is kept, so that a deleted one is made again, and what depends on it.
@@ -99,4 +101,5 @@ rule all:
         fusion_files(),
         submitted_scores(),
         tables(),
+        rules.record_settings.output,
         rules.cost.output,

@@ -100,6 +100,14 @@ class Manifest:
         """Content of each video file, (videos,); None in a list that was never probed"""
         return self.table["digest"].astype(str).tolist() if "digest" in self.table else None
 
+    @cached_property
+    def variable_rate(self) -> dict[str, int]:
+        """Number of frames of each video, by id, whose frame numbers do not tell its times"""
+        if "has_constant_rate" not in self.table.columns:
+            return {}
+        is_variable = ~self.table["has_constant_rate"].to_numpy(bool) & (self.num_frames > 0)
+        return {str(self.video_ids[row]): int(self.num_frames[row]) for row in np.flatnonzero(is_variable)}
+
     def shard(self, index: int, num_shards: int) -> "Manifest":
         """The `index`-th of `num_shards` contiguous parts, whose lengths differ by one at most."""
         edges = [len(self) * i // num_shards for i in (index, index + 1)]

@@ -15,8 +15,8 @@ from lgdnet.loader.flow import FlowSource, computed_fields, stored_fields
 from lgdnet.loader.frames import FrameSource
 from lgdnet.log import say
 from lgdnet.manifest import Manifest
-from lgdnet.settings import FlowSettings, StreamSettings
-from lgdnet.video.cache import FrameCache
+from lgdnet.settings import CacheSettings, FlowSettings, StreamSettings
+from lgdnet.video.cache import FrameCache, FramesAsCached
 
 Source = FrameSource | FlowSource | AudioSource
 
@@ -33,6 +33,10 @@ class Media:
     """How the flow is, or has to be, made; of flow streams."""
     statistics: MelStatistics | None = None
     """Of the training sound; of audio streams."""
+    cached_as: CacheSettings | None = None
+    """Frames straight from the videos go through the JPEG that the cache stage would have kept; for prediction."""
+    device: str = "cpu"
+    """Where flow on the fly is computed."""
 
     def about(self) -> dict[str, str]:
         """What a trained network must know of it, as texts for its file."""
@@ -115,7 +119,19 @@ def clips_of(settings: StreamSettings, manifest: Manifest, media: Media) -> Sour
 
 
 def frame_clips(settings: StreamSettings, manifest: Manifest, media: Media) -> FrameSource:
-    cache = FrameCache(media.stored) if media.stored else None
+    cache: FrameCache | FramesAsCached | None = None
+    if media.stored:
+        cache = FrameCache(media.stored)
+    elif media.cached_as is not None:
+        cache = FramesAsCached(
+            {
+                str(video_id): (media.video_root / path, backend, int(side))
+                for video_id, path, backend, side in zip(
+                    manifest.video_ids, manifest.paths, manifest.backends, manifest.short_sides, strict=True
+                )
+            },
+            media.cached_as,
+        )
     return FrameSource(
         manifest, media.video_root, **pixels_of(settings), sampling=settings.sampling, cache=cache
     )
@@ -126,7 +142,7 @@ def flow_clips(settings: StreamSettings, manifest: Manifest, media: Media) -> Fl
     if media.stored:
         read_fields = stored_fields(media.stored, manifest, expected=media.recipe)
     else:
-        read_fields = computed_fields(manifest, media.video_root, media.recipe)
+        read_fields = computed_fields(manifest, media.video_root, media.recipe, device=media.device)
     return FlowSource(manifest, read_fields, **pixels_of(settings))
 
 

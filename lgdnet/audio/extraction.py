@@ -7,7 +7,7 @@ file next to the result, so that memory stays bounded however long the sound is.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from lgdnet.audio.frame_times import frame_times
 from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.noise import add_white_noise, mean_power, noise_generator
 from lgdnet.audio.reading import AudioError, Sound, SoundFacts, probe_sound
-from lgdnet.watchdog import Failure, killable_map
+from lgdnet.settings import AudioSettings
+from lgdnet.watchdog import Failure, Worker, killable_map
 
 MEMORY_GIB = 8.0  # of address space; torch and PyAV take 3 to 4, decoding a bounded block takes little
 ROWS_AT_ONCE = 65_536  # 32 MB
@@ -26,6 +27,11 @@ class Noise(NamedTuple):
 
     snr_db: float
     seed: int
+
+    @classmethod
+    def of(cls, settings: AudioSettings) -> "Noise | None":
+        """As a challenge says it; None for none."""
+        return None if settings.noise is None else cls(settings.noise.snr_db, settings.noise.seed)
 
 
 class Extracted(NamedTuple):
@@ -78,13 +84,7 @@ def extract_all(
     AudioError names a file that does not open, or whose decoder hangs or crashes.
     """
     calls = [
-        (
-            str(path),
-            str(work_dir / str(i)),
-            video_id,
-            None if noise is None else tuple(noise),
-            (variable_rate or {}).get(video_id, 0),
-        )
+        call_of(video_id, path, work_dir / str(i), noise, variable_rate or {})
         for i, (video_id, path) in enumerate(videos)
     ]
     outcomes = killable_map(
@@ -97,13 +97,53 @@ def extract_all(
             raise failure(*videos[position], outcome, timeout_sec)
         waiting[position] = SoundFacts(**outcome)
         while next_position in waiting:
-            frames_file = work_dir / str(next_position)
-            times_file = times_beside(frames_file)
-            times = np.fromfile(times_file, np.float64)
-            yield Extracted(next_position, waiting.pop(next_position), frames_file, times)
-            frames_file.unlink()
-            times_file.unlink()
+            yield from handed_over(next_position, waiting.pop(next_position), work_dir / str(next_position))
             next_position += 1
+
+
+class Listener:
+    """Extracts the sound of one video after another in one process that can be killed."""
+
+    def __init__(self) -> None:
+        self.worker = Worker(f"{__name__}:answer", memory_gib=MEMORY_GIB)
+
+    def extract(
+        self,
+        video_id: str,
+        path: Path,
+        work_dir: Path,
+        *,
+        noise: Noise | None = None,
+        timeout_sec: float,
+        variable_rate: Mapping[str, int] | None = None,
+    ) -> Iterator[Extracted]:
+        """As `extract_all`, of one video."""
+        frames_file = work_dir / "0"
+        call = call_of(video_id, path, frames_file, noise, variable_rate or {})
+        outcome = self.worker.call(*call, timeout_sec=timeout_sec)
+        if isinstance(outcome, Failure):
+            raise failure(video_id, path, outcome, timeout_sec)
+        yield from handed_over(0, SoundFacts(**outcome), frames_file)
+
+    def stop(self) -> None:
+        """End the process."""
+        self.worker.stop()
+
+
+def call_of(
+    video_id: str, path: Path, frames_file: Path, noise: Noise | None, variable_rate: Mapping[str, int]
+) -> tuple[Any, ...]:
+    """Arguments of `answer`."""
+    plain_noise = None if noise is None else tuple(noise)
+    return str(path), str(frames_file), video_id, plain_noise, variable_rate.get(video_id, 0)
+
+
+def handed_over(position: int, facts: SoundFacts, frames_file: Path) -> Iterator[Extracted]:
+    """What a worker process left in files, which are deleted when the next video is asked for."""
+    times_file = times_beside(frames_file)
+    yield Extracted(position, facts, frames_file, np.fromfile(times_file, np.float64))
+    frames_file.unlink()
+    times_file.unlink()
 
 
 def failure(video_id: str, path: Path, outcome: Failure, timeout_sec: float) -> AudioError:

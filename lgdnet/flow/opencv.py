@@ -38,6 +38,10 @@ def dis(first: np.ndarray, second: np.ndarray, parameters: DISParameters) -> np.
             f"flow: parameters: preset must be one of {', '.join(DIS_PRESETS)}, not {parameters.preset!r}"
         )
     algorithm: Any = cv2.DISOpticalFlow.create(DIS_PRESETS[parameters.preset])
+    if len(first):
+        # On small pictures of some sizes the first call chooses other scales than all later ones; so it is made twice,
+        # and a field does not depend on which others are asked for with it.
+        pair_by_pair(first[:1], second[:1], lambda a, b: algorithm.calc(a, b, None))
     return pair_by_pair(first, second, lambda a, b: algorithm.calc(a, b, None))
 
 

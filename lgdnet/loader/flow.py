@@ -44,7 +44,9 @@ def check_lengths(manifest: Manifest) -> None:
         )
 
 
-def computed_fields(manifest: Manifest, video_root: Path, recipe: Recipe) -> ReadFields:
+def computed_fields(
+    manifest: Manifest, video_root: Path, recipe: Recipe, *, device: str = "cpu"
+) -> ReadFields:
     """Fields computed from the video each time, for sets that are too small to keep files for.
 
     They are the same numbers that the flow stage would have written, JPEG and all.
@@ -58,7 +60,9 @@ def computed_fields(manifest: Manifest, video_root: Path, recipe: Recipe) -> Rea
         frames = read_frames(path, numbers, short_side=recipe.short_side, backend=manifest.backends[row])
         grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
         first = np.searchsorted(numbers, needed)
-        flow = compute_pairs(recipe.algorithm, grey[first], grey[first + 1], parameters=recipe.parameters)
+        flow = compute_pairs(
+            recipe.algorithm, grey[first], grey[first + 1], parameters=recipe.parameters, device=device
+        )
         levels = quantise(flow, recipe.bound)
         return np.stack([decode_field(encode_field(field, recipe.quality)) for field in levels])[back]
 

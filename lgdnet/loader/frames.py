@@ -11,7 +11,7 @@ from lgdnet.clips import clip_starts, frame_indices, random_clip_start, random_c
 from lgdnet.loader.batches import Loaded
 from lgdnet.manifest import Manifest
 from lgdnet.video import read_frames
-from lgdnet.video.cache import FrameCache
+from lgdnet.video.cache import FrameCache, FramesAsCached
 
 # T frames per clip, H x W pixels
 
@@ -39,7 +39,7 @@ class FrameSource:
         area: tuple[float, float] = (0.2, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         sampling: Literal["clip", "segments"] = "clip",
-        cache: FrameCache | None = None,
+        cache: FrameCache | FramesAsCached | None = None,
     ) -> None:
         self.manifest = manifest
         self.video_root = Path(video_root)

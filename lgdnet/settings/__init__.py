@@ -15,7 +15,16 @@ from lgdnet.settings.ensemble import (
 from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.jobs import KIND_OF_RULE, JobSettings, JobsSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
-from lgdnet.settings.reading import challenge_of, changed, check_annotations, parse, read_challenge
+from lgdnet.settings.reading import (
+    RECORDED,
+    challenge_of,
+    changed,
+    check_annotations,
+    parse,
+    read_challenge,
+    read_recorded,
+    recorded,
+)
 from lgdnet.settings.reference import json_schema, reference
 from lgdnet.settings.rows import (
     LeaderboardRow,
@@ -47,6 +56,7 @@ __all__ = [
     "DUMP_KEYS",
     "FIT_KEYS",
     "KIND_OF_RULE",
+    "RECORDED",
     "TRAIN_KEYS",
     "AggregationSettings",
     "AudioSettings",
@@ -84,6 +94,8 @@ __all__ = [
     "leaderboard_rows",
     "parse",
     "read_challenge",
+    "read_recorded",
+    "recorded",
     "reference",
     "row_of",
     "stream_rows",

@@ -12,6 +12,8 @@ from lgdnet.settings.tree import Challenge
 
 S = TypeVar("S", bound=Settings)
 
+RECORDED = "challenge.json"  # in results/{challenge}
+
 
 def changed(settings: Settings, keys: tuple[str, ...] | None = None) -> str:
     """JSON of the values that differ from their defaults, of all keys or of some.
@@ -21,6 +23,28 @@ def changed(settings: Settings, keys: tuple[str, ...] | None = None) -> str:
     """
     values = settings.model_dump(mode="json", exclude_defaults=True, include=set(keys) if keys else None)
     return json.dumps(values, sort_keys=True)
+
+
+def recorded(challenge: Challenge) -> str:
+    """The settings of a whole challenge as JSON that `read_recorded` reads back, in the order of the file.
+
+    Whatever the command line changed is in it. Left out are `stream_defaults`, which are filled into the streams
+    already, and what jobs ask of a cluster, which changes no result.
+    """
+    left_out = {"stream_defaults", "jobs", "threads"}
+    values = challenge.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    return json.dumps(values, indent=1, ensure_ascii=False)
+
+
+def read_recorded(path: Path) -> Challenge:
+    """The settings that a finished challenge was made with."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"{path}: not the settings of a challenge ({error}). Run snakemake again."
+        ) from None
+    return check(Challenge, values, source=str(path))
 
 
 def parse(model: type[S], text: str) -> S:

@@ -11,7 +11,7 @@ from lgdnet.log import progress
 from lgdnet.manifest import Manifest, read_manifest
 from lgdnet.settings import CacheSettings
 from lgdnet.video import iterate_frames
-from lgdnet.video.cache import write_cache
+from lgdnet.video.cache import cached_side, write_cache
 
 
 def run(
@@ -37,7 +37,7 @@ def frames_of(
         videos.video_ids, videos.paths, videos.num_frames.tolist(), videos.short_sides.tolist(), strict=True
     )
     for video_id, path, num_frames, side in progress(rows, what="cache", total=len(videos), unit="videos"):
-        short_side = min(settings.short_side, side)
+        short_side = cached_side(settings.short_side, side)
         yield video_id, counted(video_root / path, num_frames, short_side)
 
 

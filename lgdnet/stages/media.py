@@ -42,7 +42,7 @@ def run(
     """
     videos = read_manifest(manifest).shard(shard, num_shards)
     folder, root = out.with_suffix(""), out.parent.parent
-    recipe = Recipe(settings.short_side, settings.keyframe_every, settings.fps, settings.crf, settings.preset)
+    recipe = Recipe.of(settings)
     targets = [folder / f"{video_id}.mp4" for video_id in videos.video_ids]
     for target in targets:
         target.parent.mkdir(parents=True, exist_ok=True)

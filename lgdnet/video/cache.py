@@ -18,6 +18,8 @@ import numpy as np
 
 from lgdnet.artefact import atomic
 from lgdnet.errors import InputError
+from lgdnet.settings import CacheSettings
+from lgdnet.video.reader import read_frames
 
 # T frames, H x W pixels
 
@@ -63,6 +65,33 @@ def encode(frame: np.ndarray, quality: int) -> np.ndarray:
     ok, picture = cv2.imencode(".jpg", frame[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
     return picture.ravel()
+
+
+class FramesAsCached:
+    """Frames straight from the videos, as a cache would give them: at its size, and through its JPEG.
+
+    `videos`: file, reader and shorter side in pixels by video id.
+    """
+
+    def __init__(self, videos: Mapping[str, tuple[Path, str, int]], settings: CacheSettings) -> None:
+        self.videos = videos
+        self.settings = settings
+
+    def read(self, video_id: str, indices: np.ndarray) -> np.ndarray:
+        """Frames by number, in the order asked for. -> (T, H, W, 3) uint8 RGB"""
+        path, backend, side = self.videos[video_id]
+        wanted, where = np.unique(np.asarray(indices, dtype=np.int64), return_inverse=True)
+        frames = read_frames(
+            path, wanted, short_side=cached_side(self.settings.short_side, side), backend=backend
+        )
+        for i, frame in enumerate(frames):
+            frames[i] = cv2.imdecode(encode(frame, self.settings.quality), cv2.IMREAD_COLOR_RGB)
+        return frames[where]
+
+
+def cached_side(wanted: int, side: int) -> int:
+    """The shorter side that is kept; smaller videos are not enlarged."""
+    return min(wanted, side)
 
 
 class FrameCache:

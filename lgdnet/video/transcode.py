@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from lgdnet.artefact import atomic
 from lgdnet.clips import clip_starts, frame_indices, scaled_size
+from lgdnet.settings import MediaSettings
 from lgdnet.video.probe import probe
 from lgdnet.video.reader import INTERPOLATION, VideoError, decoded, message_of, opened, read_frames
 
@@ -37,6 +38,11 @@ class Recipe(NamedTuple):
     fps: float | None = None  # None keeps every frame and its time
     crf: int = 20
     preset: str = "veryfast"
+
+    @classmethod
+    def of(cls, settings: MediaSettings) -> "Recipe":
+        """As a challenge says it."""
+        return cls(settings.short_side, settings.keyframe_every, settings.fps, settings.crf, settings.preset)
 
 
 def transcode(source: Path, target: Path, recipe: Recipe) -> None:

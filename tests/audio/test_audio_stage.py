@@ -8,6 +8,7 @@ from lgdnet.audio import extraction
 from lgdnet.audio.extraction import Noise, extract
 from lgdnet.audio.logmel import log_mel
 from lgdnet.audio.reading import AudioError, SoundFacts, probe_sound, read_sound
+from lgdnet.audio.shard import warn_if_cut_off
 from lgdnet.audio.storage import MelStore
 from lgdnet.manifest import write_manifest
 from lgdnet.settings import AudioSettings, NoiseSettings
@@ -163,7 +164,7 @@ def test_a_late_track_that_is_whole_is_not_said_to_be_cut_off(make, capsys, name
     pictures = None if name == "a.mka" else np.zeros((125, 32, 32, 3), np.uint8)
     path = make(name, tone(1.5), codec=codec, pictures=pictures, sound_start_sec=2.0)
     facts = read_sound(path)[1]
-    stage.warn_if_cut_off(path, facts)
+    warn_if_cut_off(path, facts)
     assert capsys.readouterr().err == ""
     # the length of a Flash file is that of its pictures
     assert facts.declared_sec == pytest.approx(facts.duration_sec if name != "a.flv" else 0.0, abs=0.1)
@@ -171,5 +172,5 @@ def test_a_late_track_that_is_whole_is_not_said_to_be_cut_off(make, capsys, name
 
 def test_sound_that_ends_before_its_container_says_is_pointed_out(make, capsys):
     path = make("a.mkv", tone(2.0), codec="flac", jumps={16_128: 5_000.0})
-    stage.warn_if_cut_off(path, read_sound(path)[1])
+    warn_if_cut_off(path, read_sound(path)[1])
     assert "a.mkv: 2.00 s of sound" in capsys.readouterr().err

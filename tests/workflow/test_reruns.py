@@ -13,6 +13,7 @@ DUMPS = 3  # of one stream: two shards of validation, one of test
 AFTER_ONE_STREAM = {"aggregate": 1, "evaluate": 1, "streams_table": 1, "cost": 1, "all": 1}
 # The last stream's scores are submitted, so its test split is scored too.
 AFTER_LAST_STREAM = {**AFTER_ONE_STREAM, "aggregate": 2, "submission": 1}
+NEW_SETTINGS = {"record_settings": 1}  # another challenge file is written down
 
 
 def changed(**streams) -> dict:
@@ -44,12 +45,12 @@ def test_a_default_written_out_reruns_nothing(workspace):
 
 def test_a_changed_learning_rate_reruns_that_stream_from_its_training_on(workspace):
     workspace.configure(changed(two={"train": {"learning_rate": 0.1}}))
-    assert workspace.planned() == {"train": 1, "dump": DUMPS, **AFTER_LAST_STREAM}
+    assert workspace.planned() == {"train": 1, "dump": DUMPS, **AFTER_LAST_STREAM, **NEW_SETTINGS}
 
 
 def test_changed_dump_settings_retrain_nothing(workspace):
     workspace.configure(changed(two={**TINY["streams"]["two"], "dump": {"num_clips": 3}}))
-    assert workspace.planned() == {"dump": DUMPS, **AFTER_LAST_STREAM}
+    assert workspace.planned() == {"dump": DUMPS, **AFTER_LAST_STREAM, **NEW_SETTINGS}
 
 
 def test_a_deleted_output_reruns_its_job_and_what_follows(workspace):
@@ -64,7 +65,7 @@ def test_a_stage_can_be_forced(workspace):
 
 def test_a_new_stream_runs_only_its_own_jobs(workspace):
     workspace.configure(changed(three={"modality": "frame", "width": 8}))
-    assert workspace.planned() == {"train": 1, "dump": DUMPS, **AFTER_LAST_STREAM}
+    assert workspace.planned() == {"train": 1, "dump": DUMPS, **AFTER_LAST_STREAM, **NEW_SETTINGS}
 
 
 def test_a_stream_that_starts_from_another_waits_for_it(workspace):
@@ -73,6 +74,7 @@ def test_a_stream_that_starts_from_another_waits_for_it(workspace):
         "train": 2,
         "dump": 2 * DUMPS,
         **AFTER_LAST_STREAM,
+        **NEW_SETTINGS,
         "aggregate": 3,
     }
 

@@ -278,6 +278,16 @@ rule submission:
         " --rejected {input.rejected:q} --external-data {params.external_data} --out {output:q} 2> {log:q}"
 
 
+# The settings that all of this was made with, whatever the command line changed: `lgdnet predict` starts from them.
+rule record_settings:
+    output:
+        results(lgdnet.settings.RECORDED),
+    params:
+        settings=lambda wildcards: lgdnet.settings.recorded(CHALLENGE),  # a path may hold {fold}, which is no wildcard
+    shell:
+        "printf '%s\\n' {params.settings:q} > {output:q}.tmp && mv {output:q}.tmp {output:q}"
+
+
 # What it took: all benchmark files in one table. Other hours change no other file.
 rule cost:
     input:

@@ -1,0 +1,20 @@
+"""A finished challenge in, one file out that `predict` reads anywhere."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lgdnet.prediction.opening import opened
+from lgdnet.prediction.pack import write_pack
+
+
+def run(challenge: Path, out: Path, *, config: Path | None = None, rows: Sequence[str] = ()) -> list[str]:
+    """Write the pack. -> the rows that it holds, the first of which `predict` takes by itself.
+
+    Without `rows` these are all that can be predicted, the submitted one first.
+    """
+    with opened(challenge, config=config) as finished:
+        default = finished.default_row()
+        everything = sorted(finished.rows(), key=lambda row: row != default)
+        chosen = [finished.chosen_row(row) for row in rows or everything]
+        write_pack(out, finished, chosen)
+    return chosen

@@ -1,0 +1,81 @@
+"""A finished challenge and new videos in, the best classes of each video out."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from lgdnet.datasets.videos import SUFFIXES, list_videos, plain_name
+from lgdnet.errors import InputError
+from lgdnet.log import say
+from lgdnet.prediction.answers import as_json, as_text
+from lgdnet.prediction.finished import Finished, PredictionError
+from lgdnet.prediction.networks import chosen_device
+from lgdnet.prediction.opening import opened
+from lgdnet.prediction.predictor import SECONDS_PER_STEP, Prediction, Predictor
+
+
+def run(
+    videos: Sequence[Path],
+    *,
+    challenge: Path | None = None,
+    config: Path | None = None,
+    row: str | None = None,
+    device: str = "auto",
+    count: int = 5,
+    as_lines: bool = False,
+    members: bool = False,
+    annotate: Path | None = None,
+    timeout_sec: float = SECONDS_PER_STEP,
+    threads: int = 1,
+    show: Callable[[str], None] = print,
+) -> list[str]:
+    """Predict files, and all videos of folders, each answer shown when it is there.
+
+    A video that cannot be used is named with its reason and the others are still done. -> what went wrong, one line
+    for each such video. Errors: InputError where nothing can be predicted at all.
+    """
+    torch.set_num_threads(threads)
+    with opened(challenge, config=config) as finished:
+        files = listed(videos, finished)
+        with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
+            failures = []
+            for path in files:
+                try:
+                    found = predictor.predict(path, plain_name(path.stem))
+                    show(
+                        as_json(found, predictor.row, count)
+                        if as_lines
+                        else as_text(found, count, members=members)
+                    )
+                    if annotate is not None:
+                        say(f"wrote {annotated(found, annotate, count)}")
+                except InputError as error:
+                    failures.append(str(error))
+                    say(f"error: {error}")
+    if failures and len(files) > 1:
+        say(f"{len(files) - len(failures)} of {len(files)} videos predicted, {len(failures)} failed")
+    return failures
+
+
+def listed(videos: Sequence[Path], finished: Finished) -> list[Path]:
+    """Files as they are named, folders as the videos in them."""
+    suffixes = SUFFIXES[finished.challenge.dataset.media]
+    files: list[Path] = []
+    for path in videos:
+        inside = [path / name for name in list_videos(path, suffixes)] if path.is_dir() else [path]
+        if not inside:
+            raise PredictionError(
+                f"{path}: no videos in this folder. Name files, or a folder that holds some."
+            )
+        files += inside
+    return files
+
+
+def annotated(prediction: Prediction, folder: Path, count: int) -> Path:
+    """The video with its best classes written on it, in a folder."""
+    from lgdnet.prediction.annotation import annotate
+
+    out = folder / f"{prediction.path.stem}.mp4"
+    annotate(prediction.path, out, prediction.top(count), num_frames=prediction.num_frames)
+    return out
