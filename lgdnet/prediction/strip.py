@@ -14,6 +14,7 @@ from lgdnet.prediction.words import FAINT, INK, PAPER, line_of
 SIDE = 150  # pixels of the shorter side of a picture in the strip
 GAP = 6  # pixels
 WORDS = 14  # pixels
+FADED = 0.7  # share of the colour that a picture loses below its heat
 FOR, AGAINST = np.array((214, 69, 38), np.float32), np.array((38, 96, 196), np.float32)  # red and blue
 LOCAL, GLOBAL, CONSTANT = (214, 120, 38), (42, 120, 142), (150, 150, 150)
 
@@ -48,13 +49,14 @@ def heated(picture: np.ndarray, heat: np.ndarray, strongest: float) -> np.ndarra
     """A picture at the size of the strip, red where it speaks for the class, blue where against it."""
     h, w = picture.shape[:2]
     size = round(w * SIDE / min(h, w)), round(h * SIDE / min(h, w))
-    grey = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    shown = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR).astype(np.float32)
+    shown += FADED * (shown.mean(axis=2, keepdims=True) - shown)  # or heat is lost on what is red itself
     strength = cv2.resize(
         heat.astype(np.float32) / max(strongest, 1e-12), size, interpolation=cv2.INTER_CUBIC
     )
     strength = strength.clip(-1, 1)[..., None]
     alpha = 0.65 * np.abs(strength)
-    return np.rint(grey * (1 - alpha) + np.where(strength > 0, FOR, AGAINST) * alpha).astype(np.uint8)
+    return np.rint(shown * (1 - alpha) + np.where(strength > 0, FOR, AGAINST) * alpha).astype(np.uint8)
 
 
 def strip(clips: list[Clip], title: str, notes: list[str], *, largest_map: int = 8) -> np.ndarray:
