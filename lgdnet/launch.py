@@ -1,7 +1,8 @@
 """One command for one process, several GPUs, or several nodes: `python -m lgdnet.launch train ...`.
 
-With `--step` inside a Slurm job the command starts as a job step of its own, one task on every node: only there do
-the early signal of a time limit, pre-emption and `scancel --signal` reach the process. Elsewhere it changes nothing.
+With `--step` inside a Slurm job of several nodes the command starts as a job step, one task on every node. On one
+node the process is part of the step that waits for it, and Slurm's signals reach it there: an `srun` in between would
+hear them too, and end its tasks before they have saved.
 
 It runs `python -m lgdnet train ...` right here when there is one process to run; else torchrun starts one per
 GPU, on all nodes of a Slurm job step (one task per node). Addresses and ports come from the environment. Signals
@@ -21,6 +22,7 @@ from pathlib import Path
 from threading import Lock, Thread
 
 from lgdnet.artefact import digest, write_text
+from lgdnet.errors import InputError
 from lgdnet.interrupt import EXIT_RETRY, exit_on_signal
 from lgdnet.slurm import ask
 
@@ -33,7 +35,10 @@ def main(arguments: Sequence[str]) -> None:
     """`[--step] [--usage LOG] [--processes N] COMMAND ...`; N processes per node, by default one per GPU."""
     if arguments and arguments[0] == "--step":
         arguments = arguments[1:]
-        step = srun_options(os.environ)
+        try:
+            step = srun_options(os.environ)
+        except InputError as error:
+            sys.exit(f"error: {error}")
         if step:
             os.execvp("srun", ["srun", *step, sys.executable, "-m", "lgdnet.launch", *arguments])
     with exit_on_signal():
@@ -115,18 +120,27 @@ def num_gpus() -> int:
 
 
 def srun_options(environment: Mapping[str, str]) -> list[str]:
-    """Options of the job step: one task on every node, beside the step that waits for it; none outside of Slurm."""
-    if "SLURM_JOB_ID" not in environment:
+    """Options of a job step with one task on every node; none where this is one, on one node, and outside of Slurm.
+
+    Errors: InputError when the queue does not say how many nodes the job has.
+    """
+    if "SLURM_JOB_ID" not in environment or "SLURM_STEP_NUM_NODES" in environment:
         return []
-    # Asked for, not read from the environment: Snakemake's job step drops it where the job spans nodes.
-    answer = (
-        ask("squeue", "--noheader", f"--jobs={environment['SLURM_JOB_ID']}", "--format=%D %C") or "1"
-    ).split()
-    num_nodes, cores = answer[0], int(answer[1]) // int(answer[0]) if len(answer) > 1 else 0
-    options = ["--overlap", "--mem=0", f"--nodes={num_nodes}", f"--ntasks={num_nodes}", "--ntasks-per-node=1"]
+    # Asked for, not read from the environment: Snakemake drops it where the job spans nodes.
+    job = environment["SLURM_JOB_ID"]
+    answer = (ask("squeue", "--noheader", f"--jobs={job}", "--format=%D %C") or "").split()
+    if len(answer) != 2:
+        raise InputError(f"squeue does not say how many nodes job {job} has; is Slurm's controller there?")
+    num_nodes, num_cores = int(answer[0]), int(answer[1])
+    if num_nodes == 1:
+        return []
     return [
-        *options,
-        *[f"--cpus-per-task={cores}"] * bool(cores),
+        "--overlap",
+        "--mem=0",
+        f"--nodes={num_nodes}",
+        f"--ntasks={num_nodes}",
+        "--ntasks-per-node=1",
+        f"--cpus-per-task={num_cores // num_nodes}",
         "--cpu-bind=none",
         "--kill-on-bad-exit=1",
     ]

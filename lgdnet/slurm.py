@@ -90,12 +90,17 @@ def gpus_in(resources: str, model: str) -> int:
 
 
 def in_queue(jobs: Iterable[str]) -> list[str]:
-    """Those of `jobs` that wait, run or are just ending. Errors: InputError where the queue does not answer."""
+    """Those of `jobs` (`12`, or `12_3` of an array) that wait, run or are just ending.
+
+    Errors: InputError where the queue does not answer.
+    """
     wanted = set(jobs)
-    found = ask("squeue", "--me", "--noheader", "--format=%A") if wanted else ""
+    found = ask("squeue", "--me", "--noheader", "--array", "--format=%i") if wanted else ""
     if found is None:
         raise InputError("squeue does not answer; is this a machine that may submit jobs?")
-    return sorted(wanted & set(found.split()), key=int)
+    return sorted(
+        wanted & set(found.split()), key=lambda job: [int(part) for part in re.findall(r"\d+", job)]
+    )
 
 
 def end_left_over(jobs: Iterable[str], *, patience_sec: float = 300) -> None:
@@ -104,7 +109,7 @@ def end_left_over(jobs: Iterable[str], *, patience_sec: float = 300) -> None:
     A training is told first, saves itself and goes on at that step when it is started again. Errors: InputError
     when one does not end.
     """
-    jobs = [job for job in jobs if job.isdigit()]
+    jobs = list(jobs)
     left = in_queue(jobs) if jobs and shutil.which("squeue") else []
     if not left:
         return

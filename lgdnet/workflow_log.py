@@ -10,12 +10,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from lgdnet import one_start
 from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
 
 LOGS = Path(".snakemake/log")
 BLOCK = re.compile(r"^(?:localrule|rule|checkpoint) (\w+):$")
 FAULT = re.compile(r"^Error in (?:rule|group) (\w+):$")
+ARRAY = re.compile(
+    r"^Submitted array job with Snakemake IDs ([\d,]+) and SLURM job ID (\d+)\. The individual task IDs are (\d+)-"
+)
 FIELD = re.compile(r"^    (\w+): (.*)$")
 TIME = re.compile(r"^\[(\w{3} \w{3} .\d \d\d:\d\d:\d\d \d{4})\]$")
 
@@ -63,8 +67,14 @@ class Run:
 
 
 def newest_log(folder: Path = LOGS) -> Path:
-    """The log of the run that started last. Errors: InputError before the first one."""
-    logs = sorted(path for path in folder.glob("*.snakemake.log") if path.stat().st_size)
+    """The log of the run that is at work, or was last. Errors: InputError before the first one.
+
+    Not that of a start that was refused because another one is at work.
+    """
+    workers = [one_start.holder(path) for path in folder.parent.parent.glob(f"results/*/{one_start.NAME}")]
+    logs = [folder / Path(worker.log).name for worker in workers if worker]
+    logs = [path for path in logs if path.is_file()] or list(folder.glob("*.snakemake.log"))
+    logs = sorted(path for path in logs if path.stat().st_size)
     if not logs:
         raise InputError(f"{folder}: no run has been logged here. Type this where you typed snakemake.")
     return logs[-1]
@@ -110,22 +120,14 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
             run.jobs.setdefault(match[1], Job("?")).state = "done"
         elif match := re.match(r"^Job (\d+) has been submitted with SLURM jobid (\d+)", line):
             run.jobs.setdefault(match[1], Job("?")).slurm_id = match[2]
+        elif match := ARRAY.match(line):
+            for number, jobid in enumerate(match[1].split(","), int(match[3])):
+                run.jobs.setdefault(jobid, Job("?")).slurm_id = f"{match[2]}_{number}"
         elif match := re.match(r"^Trying to restart job (\d+)", line):
             run.jobs.setdefault(match[1], Job("?")).state = "running"
         elif line.startswith("Complete log"):
             run.ended = True
     return run
-
-
-def not_waited_for(results: str, folder: Path = LOGS) -> dict[str, str]:
-    """Slurm job of every output under `results` whose run ended, or was killed, before the job did."""
-    found = {}
-    for path in sorted(folder.glob("*.snakemake.log")):
-        run = read_log(path)
-        for job in run.of("running") if not run.ended else []:
-            outputs = [name for name in job.fields.get("output", "").split(", ") if name.startswith(results)]
-            found.update({name: job.slurm_id for name in outputs if job.slurm_id})
-    return found
 
 
 def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:

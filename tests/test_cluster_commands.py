@@ -9,11 +9,11 @@ import sys
 import pandas as pd
 import pytest
 
-from lgdnet import slurm
+from lgdnet import one_start, slurm
 from lgdnet.__main__ import disk_is_full, full_disk
 from lgdnet.errors import InputError
 from lgdnet.stages import cost, failed, status
-from lgdnet.workflow_log import newest_log, not_waited_for, write_stages
+from lgdnet.workflow_log import newest_log, parsed, write_stages
 
 LOG = """Job stats:
 job      count
@@ -98,17 +98,6 @@ def test_status_does_not_show_the_words_of_an_attempt_of_before(log):
     assert "dump a test 0000: in the queue, or just starting" in status.run(log)
 
 
-def test_jobs_that_a_killed_run_did_not_wait_for_are_found_by_their_outputs(log):
-    text = log.read_text().replace(
-        "    jobid: 2\n", "    output: results/t/b.h5, results/t/b.csv\n    jobid: 2\n"
-    )
-    log.write_text(text)
-    assert not_waited_for("results/t/", log.parent) == {"results/t/b.h5": "13", "results/t/b.csv": "13"}
-    assert not_waited_for("results/other/", log.parent) == {}
-    log.write_text(text + "Complete log(s): x\n")
-    assert not_waited_for("results/t/", log.parent) == {}
-
-
 def test_a_job_that_was_started_again_has_not_failed_for_good(log):
     assert failed.run(log) == ""
 
@@ -125,6 +114,33 @@ def test_a_job_that_needed_more_memory_names_the_key(log):
 def test_a_job_that_failed_by_itself_gives_its_own_words(log):
     log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
     assert "train b: b.yaml: train: too fast. Lower it. (2 attempts)" in failed.run(log)
+
+
+def test_a_training_that_was_stopped_too_often_says_what_to_raise(log):
+    (log.parent / "b.log").write_text("stopped by SIGTERM after step 70, saved; start again to go on\n")
+    log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
+    text = failed.run(log)
+    assert (
+        "train b: stopped by SIGTERM after step 70, saved; start again to go on. Near its time limit" in text
+    )
+    assert "raise jobs: train: hours, or train: restarts" in text
+
+
+def test_jobs_of_an_array_have_numbers_of_their_own(log):
+    array = (
+        "Submitted array job with Snakemake IDs 3,4 and SLURM job ID 21. The individual task IDs are 5-6.\n"
+    )
+    assert parsed(log.read_text() + array).jobs["4"].slurm_id == "21_6"
+
+
+def test_a_start_that_was_refused_is_not_the_run_that_status_shows(tmp_path):
+    logs = tmp_path / ".snakemake/log"
+    logs.mkdir(parents=True)
+    for name in ("1", "2"):
+        (logs / f"{name}.snakemake.log").write_text("Job stats:\n")
+    assert newest_log(logs).name == "2.snakemake.log"
+    one_start.take(tmp_path / "results/c" / one_start.NAME, ".snakemake/log/1.snakemake.log")
+    assert newest_log(logs).name == "1.snakemake.log"
 
 
 def test_a_folder_without_runs_is_named(tmp_path):

@@ -36,8 +36,12 @@ def test_only_training_spans_nodes():
 
 
 def test_a_job_step_has_one_task_on_every_node(monkeypatch):
-    monkeypatch.setattr("lgdnet.launch.ask", lambda *command: "2 16\n" if "--jobs=7" in command else None)
-    assert srun_options({}) == []
+    answers = {"--jobs=7": "2 16\n", "--jobs=8": "1 16\n"}
+    monkeypatch.setattr("lgdnet.launch.ask", lambda *command: answers.get(command[2]))
+    assert srun_options({}) == srun_options({"SLURM_JOB_ID": "8"}) == []
+    assert srun_options({"SLURM_JOB_ID": "7", "SLURM_STEP_NUM_NODES": "1"}) == []  # signals reach it as it is
+    with pytest.raises(InputError, match="squeue does not say how many nodes job 9 has"):
+        srun_options({"SLURM_JOB_ID": "9"})
     options = srun_options({"SLURM_JOB_ID": "7"})
     assert {"--overlap", "--nodes=2", "--ntasks=2", "--ntasks-per-node=1", "--cpus-per-task=8"} <= set(
         options

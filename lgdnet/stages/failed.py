@@ -15,6 +15,12 @@ REMEDIES = {
     "CANCELLED": "cancelled, by somebody or by Slurm for its memory: see `sacct -j {job}`; perhaps raise jobs: {kind}: memory_gb",
     "PREEMPTED": "pre-empted more often than jobs: {kind}: restarts allows: start again",
 }
+# A stage that was told to stop has saved itself and says so at the end of its log.
+STOPPED = re.compile(r"stopped by \w+ after step \d+, saved")
+TOLD_TO_STOP = (
+    "Near its time limit, or by somebody: raise jobs: {kind}: hours, or {kind}: restarts, which is how often it goes on "
+    "by itself"
+)
 NUM_LINES = 3
 
 
@@ -46,6 +52,8 @@ def reason(job: Job, lines: list[str]) -> str:
         return errors[-1].removeprefix("error: ")
     if job.message and job.message != "None" and not state:
         return job.message.split("For further error details")[0].strip()
+    if lines and STOPPED.match(lines[-1]):
+        return f"{lines[-1]}. {TOLD_TO_STOP.format(kind=KIND_OF_RULE.get(job.rule, job.rule))}"
     return lines[-1] if lines else "ended without a word; its log is empty"
 
 

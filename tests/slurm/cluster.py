@@ -1,4 +1,7 @@
-"""A real Slurm on one machine: controller, database, and two virtual nodes with two fake GPUs each.
+"""A real Slurm on one machine: controller, database, and nine virtual nodes with two fake GPUs each.
+
+Two are the cluster that tests share; the others are in partitions of their own, where nodes are lost (`spare`, `weak`),
+jobs pre-empted (`low`, by `urgent`) and GPUs taken (`shapes`) without harm to those that run beside.
 
     python tests/slurm/cluster.py install          Debian's packages, without starting their services (as root)
     python tests/slurm/cluster.py up FOLDER        every daemon, all its files under FOLDER; prints SLURM_CONF
@@ -29,17 +32,19 @@ PACKAGES = (
     "mariadb-client-core",
 )
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-NODES = ("n1", "n2")
+NODES, SPARE = ("n1", "n2"), tuple(f"n{number}" for number in range(3, 10))
+ALL = NODES + SPARE
 GPUS_PER_NODE, CPUS_PER_NODE, MEMORY_MB = 2, 16, 64_000
 ACCOUNT = "vision"
 
+# cred_expire: how long a job that is requeued is held back; two minutes by default.
 SLURM_CONF = """
 ClusterName=virtual
 SlurmctldHost=localhost(127.0.0.1)
 SlurmUser={user}
 SlurmdUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
+AuthInfo=socket={folder}/munge/socket,cred_expire=20
 CredType=cred/munge
 SlurmctldPort={ctld_port}
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -75,10 +80,14 @@ JobAcctGatherFrequency=2
 JobAcctGatherParams=OverMemoryKill
 GresTypes=gpu
 {nodes}
-PartitionName=cpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
-PartitionName=short Nodes=ALL MaxTime=10 State=UP
-PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=100
+PartitionName=cpu Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=short Nodes=n[1-2] MaxTime=10 State=UP
+PartitionName=spare Nodes=n[3-4] MaxTime=INFINITE State=UP
+PartitionName=weak Nodes=n[5-6] MaxTime=INFINITE State=UP
+PartitionName=shapes Nodes=n[7-8] MaxTime=INFINITE State=UP
+PartitionName=low Nodes=n9 MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=n9 MaxTime=INFINITE State=UP PriorityTier=100
 """
 
 SLURMDBD_CONF = """
@@ -154,7 +163,7 @@ class Cluster:
             raise ClusterError(
                 f"not installed: {', '.join(missing())}. Run as root: python tests/slurm/cluster.py install"
             )
-        for name in ("munge", "log", "state", "sql", *(f"spool-{node}" for node in NODES)):
+        for name in ("munge", "log", "state", "sql", *(f"spool-{node}" for node in ALL)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self.configure(kill_wait=kill_wait, node_timeout=node_timeout)
         try:
@@ -167,15 +176,15 @@ class Cluster:
             self.ok("sacctmgr", "-i", "add", "user", user(), f"Account={ACCOUNT}", "AdminLevel=Admin")
             self.start("slurmctld")
             self.wait("slurmctld", lambda: self.ok("scontrol", "ping"))
-            for node in NODES:
+            for node in ALL:
                 self.start("slurmd", "-N", node)
-            self.wait(f"slurmd-{NODES[0]}", lambda: self.idle() == len(NODES))
+            self.wait(f"slurmd-{NODES[0]}", lambda: self.idle() == len(ALL))
         except BaseException:
             self.down()
             raise
 
     def configure(self, *, kill_wait: int, node_timeout: int) -> None:
-        ports = free_ports(3 + len(NODES))
+        ports = free_ports(3 + len(ALL))
         words = {
             "folder": self.folder,
             "user": user(),
@@ -188,7 +197,7 @@ class Cluster:
         nodes = [
             f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={CPUS_PER_NODE}"
             f" RealMemory={MEMORY_MB} Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN"
-            for node, port in zip(NODES, ports[3:], strict=True)
+            for node, port in zip(ALL, ports[3:], strict=True)
         ]
         (self.folder / "slurm.conf").write_text(SLURM_CONF.format(**words, nodes="\n".join(nodes)))
         database = self.folder / "slurmdbd.conf"
@@ -202,7 +211,7 @@ class Cluster:
         (self.folder / "gres.conf").write_text(
             "".join(
                 f"NodeName={node} Name=gpu Type=fake File={self.folder}/fakegpu{number}\n"
-                for node in NODES
+                for node in ALL
                 for number in range(GPUS_PER_NODE)
             )
         )
@@ -283,7 +292,7 @@ class Cluster:
     def idle(self) -> int:
         """Nodes that can take jobs."""
         done = subprocess.run(
-            ["sinfo", "-h", "-N", "-p", "cpu", "-o", "%T"],
+            ["sinfo", "-h", "-N", "-p", "cpu,spare,weak,low,shapes", "-o", "%T"],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -302,7 +311,7 @@ class Cluster:
 
     def pids(self) -> dict[str, int]:
         """Process ids of the daemons, in the order in which they are ended."""
-        files = [f"slurmd-{node}.pid" for node in NODES]
+        files = [f"slurmd-{node}.pid" for node in ALL]
         files += ["slurmctld.pid", "slurmdbd.pid", "mariadbd.pid", "munge/munged.pid"]
         found = {}
         for file in files:
@@ -338,6 +347,30 @@ class Cluster:
         for file in self.pids():
             self.stop(file)
 
+    def lose(self, node: str) -> None:
+        """SIGKILL of a node's daemon and of everything that runs there, as if its power were cut."""
+        jobs = subprocess.run(
+            ["squeue", "-h", "-w", node, "-o", "%A"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+        processes = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()]
+        titles = {pid: words(pid) for pid in processes}
+        stepds = [
+            pid
+            for pid, title in titles.items()
+            if any(title.startswith(f"slurmstepd: [{job}.") for job in jobs)
+        ]
+        doomed = [self.pids()[f"slurmd-{node}.pid"], *stepds]
+        for pid in doomed:  # grows: children, and theirs
+            doomed += [child for child in processes if parent(child) == pid and child not in doomed]
+        for pid in doomed:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        (self.folder / f"slurmd-{node}.pid").unlink()
+
     def queue(self) -> list[str]:
         """Ids of the jobs that wait or run."""
         done = subprocess.run(
@@ -354,6 +387,19 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def words(pid: int) -> str:
+    """What a process calls itself."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    return ""
+
+
+def parent(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
 
 
 def user() -> str:

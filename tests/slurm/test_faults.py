@@ -88,6 +88,40 @@ def test_a_full_disk(fresh):
         subprocess.run(["umount", str(results)], check=True)
 
 
+def test_a_job_that_needs_more_memory_gets_it(fresh):
+    """The second attempt twice, the third three times of what the challenge file says."""
+    settings = tiny.challenge()
+    settings["jobs"]["train"]["memory_gb"] = 0.35
+    tiny.configure(fresh.folder, settings)
+    output = fresh.run("models")
+    rows = fresh.accounted("train", "ReqMem,State")
+    assert [memory for memory, _ in rows] == ["350M", "700M", "1050M"][: len(rows)] and len(rows) > 1
+    assert [state for _, state in rows] == ["OUT_OF_MEMORY"] * (len(rows) - 1) + ["COMPLETED"]
+    assert "SLURM status is: 'OUT_OF_MEMORY'" in output
+
+
+def test_jobs_that_fail_for_good_leave_others_running_and_stand_in_a_table(local, tmp_path):
+    """A dump never gets enough memory; a training beside it meets its time limit without having been warned."""
+    project = local.copy(tmp_path / "clone")
+    settings = tiny.challenge()
+    settings["streams"]["two"] = tiny.challenge(train={"epochs": 100, "log_every_steps": 1})["streams"]["one"]
+    settings["jobs"]["train"]["restarts"] = 0
+    settings["jobs"]["dump"] |= {"restarts": 0, "memory_gb": 0.05}
+    tiny.configure(project.folder, settings)
+    (project.results / "streams/one/features/test/0000.h5").unlink()
+    process = project.start("--set-resources", "train:slurm_extra='--no-kill'")
+    job = project.trained("two")
+    project.wait(lambda: project.states("dump") == ["OUT_OF_MEMORY"], what="the dump to run out of memory")
+    project.slurm("scancel", "--signal=STOP", job)  # it stands still until its time is up
+    project.slurm("scontrol", "update", f"jobid={job}", "timelimit=1")
+    output = project.end_of(process, code=1)
+    table = output.split("2 failed for good:")[1]
+    assert "dump one test 0000: needed more memory: raise jobs: dump: memory_gb" in table.replace("  ", " ")
+    assert "train two: its time was up: raise jobs: train: hours" in table
+    assert f"Slurm job {job}" in table and "results/tiny/logs/train/two.log" in table
+    project.clear()
+
+
 def test_the_doctor_says_what_the_cluster_has(fresh):
     done = subprocess.run(
         ["python", "-m", "lgdnet", "doctor", "tiny.yaml", "--test-job"],

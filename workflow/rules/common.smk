@@ -2,19 +2,37 @@
 # Modules are imported, not names: a .smk file shares Snakemake's own globals.
 import json
 import os
+import pathlib
 import re
 import shlex
 import sys
 
+import lgdnet.artefact
 import lgdnet.errors
 import lgdnet.settings
+
+
+def settings_of_the_start():
+    """In a job the settings are those that its snakemake was started with, whatever the challenge file says by now."""
+    kept = os.environ.get("LGDNET_SETTINGS", "")
+    if workflow.is_main_process or not kept:
+        return config
+    with open(kept, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def keep_settings():
+    """For the jobs of this start."""
+    path = pathlib.Path(f".snakemake/lgdnet-settings/{lgdnet.artefact.digest(config)}.json").absolute()
+    lgdnet.artefact.write_json(path, config)
+    os.environ["LGDNET_SETTINGS"] = str(path)
 
 
 def read_settings():
     """The checked settings, or the fault in plain words instead of a traceback."""
     source = ", ".join(str(path) for path in workflow.configfiles) or "--config"
     try:
-        challenge = lgdnet.settings.challenge_of(config, source=source)
+        challenge = lgdnet.settings.challenge_of(settings_of_the_start(), source=source)
         lgdnet.settings.check_annotations(challenge, source=source)
         return challenge
     except lgdnet.errors.InputError as error:
@@ -23,6 +41,9 @@ def read_settings():
 
 
 CHALLENGE = read_settings()
+
+# Slurm signals every process of a job step, this shell among them; it waits for its command, which may be saving.
+shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 # Jobs run the Python that runs Snakemake, whether or not its environment was activated.
 os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
@@ -238,11 +259,12 @@ def needs(kind):
         "mem_mb": lambda wildcards, attempt: round(1000 * job.memory_gb * min(attempt, 3)),
         "runtime": round(60 * job.hours),  # minutes; a longer limit might be one that no partition allows
     }
+    asked["nodes"] = job.nodes  # always, or Slurm may spread several GPUs over nodes
     if job.gpus:
         asked |= {"gpu": job.gpus * job.nodes, "gpu_model": job.gpu_model, **gpu_partition()}
     if job.nodes > 1:
         # Without `mpi` the job would be a step on one node; `tasks_per_gpu` 0 keeps `tasks` from meaning GPUs.
-        asked |= {"nodes": job.nodes, "tasks": job.nodes, "tasks_per_gpu": 0, "mpi": "srun"}
+        asked |= {"tasks": job.nodes, "tasks_per_gpu": 0, "mpi": "srun"}
     return {name: value for name, value in asked.items() if value is not None}
 
 

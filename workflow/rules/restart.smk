@@ -2,42 +2,73 @@
 # Every file of ours appears only when it is whole, so one that is there is finished (`ignore-incomplete`).
 import pathlib
 
+import snakemake.persistence
+import snakemake.persistence.file
+
+import lgdnet.one_start
 import lgdnet.slurm
+import lgdnet.submitted
 import lgdnet.workflow_log
 
 
-def left_over():
-    """Slurm job of each output that a run of before submitted and did not wait for."""
-    return lgdnet.workflow_log.not_waited_for(results(""))
+def adopt_finished_files():
+    """Write down what made the files that became whole without Snakemake, as if it had waited for them.
 
-
-def end_left_over_jobs(jobs):
-    """Those whose outputs this run would make again."""
-    again = {jobs[path] for job in workflow.dag.needrun_jobs() for path in job.output if path in jobs}
-    try:
-        lgdnet.slurm.end_left_over(again)
-    except lgdnet.errors.InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
-
-
-def adopt_finished_files(jobs):
-    """Write down what made them, as if they had been waited for. The settings must be those they were made with."""
-    for job in workflow.dag.jobs:
-        if workflow.dag.needrun(job) or not any(path in jobs for path in job.output):
+    Before the DAG is built, so that it sees at once which settings have changed since.
+    """
+    records = snakemake.persistence.file.FilePersistence(nolock=True)
+    for job in lgdnet.submitted.noted(results("")):
+        made = job.made()
+        if made is None:
             continue
-        record, made = workflow.persistence.metadata(job.output[0]), os.path.getmtime(job.output[0])
-        if record is not None and record.endtime is not None and record.endtime >= made - 1:
-            continue
-        newer = [str(path) for path in workflow.configfiles if os.path.getmtime(path) > made]
-        if newer:
-            print(
-                f"{job.output[0]}: finished after its snakemake was killed, and {newer[0]} has changed since. "
-                "Delete it to make it again, or put the settings back and `touch` it.",
-                file=sys.stderr,
-            )
-            sys.exit(1)
-        workflow.async_run(workflow.persistence.finished(job))
+        record = snakemake.persistence.MetadataRecord(**{**job.record, "starttime": made, "endtime": made})
+        for path in job.outputs:
+            records._write_record(path, record)
+            records._unmark_incomplete(path)
+        lgdnet.submitted.forget(job.outputs)
+
+
+def end_left_over_jobs():
+    """Those that still run and whose outputs this run would make again."""
+    again = {path for job in workflow.dag.needrun_jobs() for path in job.output}
+    left = [job for job in lgdnet.submitted.noted(results("")) if again.intersection(job.outputs)]
+    lgdnet.slurm.end_left_over(job.slurm_id for job in left)
+
+
+def note_submitted_jobs():
+    """From now on keep each job that goes to the cluster, with what Snakemake would write down when it is done."""
+    records = workflow.persistence
+    started, finished = records.started, records.finished
+
+    def started_and_noted(job, external_jobid=None):
+        started(job, external_jobid)
+        if external_jobid:
+            lgdnet.submitted.note(external_jobid, job.output, record_of(job))
+
+    async def finished_and_forgotten(job):
+        await finished(job)
+        lgdnet.submitted.forget(job.output)
+
+    records.started, records.finished = started_and_noted, finished_and_forgotten
+
+
+def record_of(job):
+    """What Snakemake's `finished` writes down about a job, but for the times."""
+    records = workflow.persistence
+    return {
+        "record_format_version": snakemake.persistence.RECORD_FORMAT_VERSION,
+        "incomplete": False,
+        "rule": job.rule.name,
+        "code": records._code(job.rule),
+        "input": [str(path) for path in records._input(job)],
+        "log": [str(path) for path in records._log(job)],
+        "params": records._params(job),
+        "shellcmd": job.shellcmd,
+        "conda_env": records._conda_env(job),
+        "software_stack_hash": records._software_stack_hash(job),
+        "container_img_url": job.container_img_url,
+        "job_hash": hash(job),
+    }
 
 
 def check_cluster():
@@ -54,8 +85,11 @@ def check_cluster():
     )
     found = lgdnet.slurm.faults(wanted, challenge=str(workflow.configfiles[-1]))
     if found:
-        print(*found, sep="\n", file=sys.stderr)
-        sys.exit(1)
+        raise lgdnet.errors.InputError("\n".join(found))
+
+
+if workflow.is_main_process:
+    adopt_finished_files()
 
 
 def rules_in_order():
@@ -65,11 +99,16 @@ def rules_in_order():
 
 
 onstart:
-    check_cluster()
+    try:
+        lgdnet.one_start.take(pathlib.Path(results(lgdnet.one_start.NAME)), log[0])
+        check_cluster()
+        end_left_over_jobs()
+    except lgdnet.errors.InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
     lgdnet.workflow_log.write_stages(pathlib.Path(log[0]), rules_in_order())
-    not_waited_for = left_over()
-    end_left_over_jobs(not_waited_for)
-    adopt_finished_files(not_waited_for)
+    note_submitted_jobs()
+    keep_settings()
 
 
 onerror:
