@@ -103,6 +103,18 @@ def in_queue(jobs: Iterable[str]) -> list[str]:
     )
 
 
+def given_from(folder: str) -> dict[str, str]:
+    """Rule of each job in the queue that a Snakemake in this folder gave to it, by number."""
+    listed = ask("squeue", "--me", "--noheader", "--array", "--format=%i|%Z|%k") or ""
+    rows = [line.split("|") for line in listed.splitlines() if line.count("|") == 2]
+    rules = {
+        job: re.match(r"rule_(\w+?)(?:_wildcards_.*)?$", comment)
+        for job, where, comment in rows
+        if where == folder
+    }
+    return {job: rule[1] for job, rule in rules.items() if rule}
+
+
 def end_left_over(jobs: Iterable[str], *, patience_sec: float = 300) -> None:
     """End jobs of an earlier Snakemake that was killed, and wait until they are gone.
 

@@ -5,7 +5,7 @@ import pytest
 from lgdnet.errors import InputError
 from lgdnet.launch import srun_options
 from lgdnet.settings import SettingsError, challenge_of
-from lgdnet.slurm import end_left_over
+from lgdnet.slurm import end_left_over, given_from
 
 CHALLENGE = {
     "challenge": "c",
@@ -62,3 +62,11 @@ def test_a_queue_that_does_not_answer_stops_the_start(monkeypatch):
     monkeypatch.setattr("lgdnet.slurm.ask", lambda *command: None)
     with pytest.raises(InputError, match="squeue does not answer"):
         end_left_over(["11"])
+
+
+def test_jobs_of_a_folder_are_known_by_their_rules(monkeypatch):
+    listed = (
+        "7|/a|rule_train_wildcards_one\n8_1|/a|rule_extract_flow\n9|/b|rule_train\n10|/a|my own\n11|/a|\n"
+    )
+    monkeypatch.setattr("lgdnet.slurm.ask", lambda *command: listed)
+    assert given_from("/a") == {"7": "train", "8_1": "extract_flow"}

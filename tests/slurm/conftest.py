@@ -103,8 +103,14 @@ class Project:
 
     def try_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        output = process.communicate(timeout=400)[0]
+        output = self.printed_by(process)
         return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def printed_by(self, process: subprocess.Popen[str]) -> str:
+        try:
+            return process.communicate(timeout=1200)[0]
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"snakemake does not end\n{self.told()}") from None
 
     def run_locally(self, *targets: str) -> None:
         done = subprocess.run(
@@ -202,8 +208,8 @@ class Project:
 
     def end_of(self, process: subprocess.Popen[str], code: int = 0) -> str:
         """What a run printed that has to end with that code."""
-        output = process.communicate(timeout=400)[0]
-        assert process.returncode == code, output[-8000:]
+        output = self.printed_by(process)
+        assert process.returncode == code, output[-8000:] + self.told()
         return output
 
     def states(self, rule: str) -> list[str]:

@@ -1,5 +1,6 @@
 """A Snakemake that was killed: nobody is locked out, nothing runs twice, and no file of other settings is adopted."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -25,9 +26,11 @@ def finish(project: Project, job: str) -> None:
 
 
 def test_a_job_that_still_runs_is_ended_and_goes_on_where_it_was(project, left_alone):
+    """Also if Snakemake was killed in the moment when it had given the job to the cluster and not yet noted it."""
     process = project.start("models")
     job = project.trained()
     kill(process)
+    shutil.rmtree(project.folder / ".snakemake/lgdnet-jobs")
     output = project.run("models")
     assert f"jobs of an earlier start are still in the queue; ending them: {job}" in output
     assert resumed(project) and project.states("train") == ["CANCELLED", "COMPLETED"]

@@ -7,18 +7,12 @@ import pytest
 
 from tests.slurm.cluster import Cluster
 from tests.slurm.conftest import Project, to_be_trained
-from tests.slurm.undisturbed import OFTEN, TRAIN, check_training, resumed, stopped
+from tests.slurm.undisturbed import TRAIN, check_training, resumed, stopped
 
 
 @pytest.fixture
 def project(local, tmp_path) -> Iterator[Project]:
     yield from to_be_trained(local, tmp_path / "clone", train=TRAIN)
-
-
-@pytest.fixture
-def often(local, tmp_path) -> Iterator[Project]:
-    """Its training is saved once a second, for what comes without a warning."""
-    yield from to_be_trained(local, tmp_path / "clone", train=OFTEN)
 
 
 def in_partition(project: Project, partition: str) -> list[str]:
@@ -72,29 +66,29 @@ def test_preemption_by_a_job_of_higher_rank(project, left_alone):
     check_training(project, left_alone)
 
 
-def test_a_node_that_an_operator_sets_down(often, left_alone):
-    process = often.start("models", *in_partition(often, "weak"))
-    job = often.trained(saved=True)
-    [node] = often.slurm("squeue", "-h", "-j", job, "-o", "%N").split()
-    often.slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    often.end_of(process)
-    often.slurm("scontrol", "update", f"nodename={node}", "state=resume")
-    assert resumed(often)
-    check_training(often, left_alone)
+def test_a_node_that_an_operator_sets_down(project, left_alone):
+    process = project.start("models", *in_partition(project, "weak"))
+    job = project.trained(saved=True)
+    [node] = project.slurm("squeue", "-h", "-j", job, "-o", "%N").split()
+    project.slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    project.end_of(process)
+    project.slurm("scontrol", "update", f"nodename={node}", "state=resume")
+    assert resumed(project)
+    check_training(project, left_alone)
 
 
-def test_a_node_whose_power_is_cut(often, left_alone):
+def test_a_node_whose_power_is_cut(project, left_alone):
     """Slurm notices after `SlurmdTimeout` and starts the job again on another node."""
-    process = often.start("models", *in_partition(often, "spare"))
-    job = often.trained(saved=True)
-    [node] = often.slurm("squeue", "-h", "-j", job, "-o", "%N").split()
-    often.cluster.lose(node)
-    often.end_of(process)
-    often.cluster.start("slurmd", "-N", node)
-    assert resumed(often)  # costs what was trained since the last checkpoint
-    nodes = [row[0] for row in often.accounted("train", "NodeList,State") if row[1] == "COMPLETED"]
+    process = project.start("models", *in_partition(project, "spare"))
+    job = project.trained(saved=True)
+    [node] = project.slurm("squeue", "-h", "-j", job, "-o", "%N").split()
+    project.cluster.lose(node)
+    project.end_of(process)
+    project.cluster.start("slurmd", "-N", node)
+    assert resumed(project)  # costs what was trained since the last checkpoint
+    nodes = [row[0] for row in project.accounted("train", "NodeList,State") if row[1] == "COMPLETED"]
     assert nodes and nodes != [node]
-    check_training(often, left_alone)
+    check_training(project, left_alone)
 
 
 @pytest.fixture

@@ -30,9 +30,17 @@ def adopt_finished_files():
 
 def end_left_over_jobs():
     """Those that still run and whose outputs this run would make again."""
-    again = {path for job in workflow.dag.needrun_jobs() for path in job.output}
-    left = [job for job in lgdnet.submitted.noted(results("")) if again.intersection(job.outputs)]
-    lgdnet.slurm.end_left_over(job.slurm_id for job in left)
+    noted = list(lgdnet.submitted.noted(""))
+    if workflow.local_exec and not noted:
+        return
+    needed = list(workflow.dag.needrun_jobs())
+    again = {path for job in needed for path in job.output}
+    left = [job.slurm_id for job in noted if again.intersection(job.outputs)]
+    # And those that were given to the cluster in the moment of the kill, before they were noted.
+    rules, known = {job.rule.name for job in needed}, {job.slurm_id for job in noted}
+    here = lgdnet.slurm.given_from(str(workflow.workdir_init))
+    left += [job for job, rule in here.items() if rule in rules and job not in known]
+    lgdnet.slurm.end_left_over(left)
 
 
 def note_submitted_jobs():
