@@ -22,6 +22,9 @@ REAL_DATA = Because("needs data that cannot be shipped; the page has its figures
 FOLDS = Because("needs UCF101; planned with made-up lists", "tests/workflow/test_folds.py")
 SLURM = Because("needs Slurm", "tests/slurm/test_whole_run.py")
 GRAPHVIZ = Because("needs graphviz, which is no Python package", "Makefile")
+ALL_MODELS = Because(
+    "most of a minute; its --help has an example that runs", "tests/models/test_models_stage.py"
+)
 GPU = Because("needs a GPU", "tests/models/test_speed_forms.py")
 FOR_EVER = Because("runs until it is stopped", "tests/training/test_history.py")
 
@@ -30,6 +33,7 @@ NOT_RUN: dict[str, Because] = {
     "make test": MINUTES,
     "make lint": MINUTES,
     "make dag": GRAPHVIZ,
+    "lgdnet models": ALL_MODELS,
     "snakemake --configfile challenges/actions-topdown.yaml --config data_root=data/clips": REAL_DATA,
     "snakemake --configfile challenges/av-digits.yaml --config data_root=data/clips": REAL_DATA,
     "snakemake --configfile challenges/esc10.yaml --config data_root=data/clips": REAL_DATA,
