@@ -89,7 +89,7 @@ def show_flow(
 ) -> None:
     """Draw the flow of a video: a strip of pictures, an mp4.
 
-    Example: lgdnet show-flow data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4 --bound 4
+    Example: lgdnet show-flow data/sample/videos/test/7I6M9zSKqQq_000130_000133.mp4 --bound 4
     --out try
     """
     from lgdnet.stages import show_flow as stage
@@ -111,7 +111,7 @@ def show_audio(
 ) -> None:
     """Draw the sound of a video and what an audio stream hears.
 
-    Example: lgdnet show-audio data/sample/videos/validation/3_U7m50FhXj_000186_000189.mp4
+    Example: lgdnet show-audio data/sample/videos/test/7I6M9zSKqQq_000130_000133.mp4
     --segment-sec 1.28 --out try
     """
     from lgdnet.stages import show_audio as stage

@@ -42,9 +42,11 @@ def predict(
     ] = 3600,
     threads: Threads = 1,
 ) -> None:
-    """Predict the classes of new videos with a finished challenge; exit code 1 if a video could not be used.
+    """Predict the classes of new videos.
 
-    Example: lgdnet predict data/sample/videos/test --challenge results/sample --top 3
+    With everything that a finished challenge has; exit code 1 if a video could not be used.
+
+    Example: lgdnet predict data/sample/videos/test/7I6M9zSKqQq_000130_000133.mp4 --challenge results/sample --top 3
     """
     from lgdnet.stages import predict as stage
 
@@ -74,7 +76,9 @@ def pack(
     ] = [],  # noqa: B006
     config: ConfigFile = None,
 ) -> None:
-    """Put a finished challenge into one file that `lgdnet predict --challenge FILE` reads on any machine.
+    """Put a finished challenge into one file, for `predict`.
+
+    `lgdnet predict --challenge FILE` reads it on any machine.
 
     Example: lgdnet pack results/sample --out try/sample.lgdnet
     """
@@ -102,7 +106,9 @@ def explain(
     config: ConfigFile = None,
     threads: Threads = 1,
 ) -> None:
-    """Draw where a network looks in a video: places and moments of the local path, and the weight of the global one.
+    """Draw where and when a network looks in a video.
+
+    Places and moments of the local path, and the weight of the global one.
 
     Example: lgdnet explain data/sample/videos/test/7I6M9zSKqQq_000130_000133.mp4 --challenge results/sample --out
     try/explain.png
