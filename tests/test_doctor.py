@@ -127,6 +127,12 @@ def test_a_gpu_that_torch_cannot_use_says_why(folder, monkeypatch):
     assert "driver 550.1 is too old for CUDA 13.0. Ask for a newer driver" in said(folder, "fault")[0]
 
 
+def test_slurm_that_does_not_answer_is_a_fault_only_for_who_wants_it(folder, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert said(folder, "fault") == [] and "needs a machine that may submit jobs" in said(folder, "note")[-1]
+    assert "needs a machine that may submit jobs" in said(folder, "fault", test_job=True)[0]
+
+
 def test_a_profile_that_cannot_be_read_says_how_to_get_it_back(folder, monkeypatch):
     on_a_cluster(monkeypatch)
     (folder / "slurm/config.yaml").unlink()

@@ -154,6 +154,13 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
             "note", "no Slurm on this machine: `snakemake` runs here, `snakemake --profile slurm` does not"
         )
         return
+    if slurm.ask("sinfo", "--noheader", "--format=%R|%G|%D") is None:
+        yield Finding(
+            "fault" if test_job else "note",
+            "sinfo is here but does not answer: `snakemake --profile slurm` needs a machine that may submit jobs "
+            "(login node), and Slurm's controller at work",
+        )
+        return
     try:
         named = (yaml.safe_load(profile.read_text()) or {}).get("default-resources") or {}
     except (OSError, yaml.YAMLError) as error:

@@ -59,6 +59,8 @@ NOT_RUN: dict[str, Because] = {
     "git clone <this repository> lgdnet && cd lgdnet": INSTALLS,
     "python3 -m venv .venv && .venv/bin/pip install --constraint constraints.txt --editable .": INSTALLS,
     "snakemake --profile slurm": SLURM,
+    "snakemake --profile slurm --configfile challenges/mine.yaml fit_check": SLURM,
+    "snakemake --profile slurm --configfile challenges/mine.yaml": SLURM,
     "make test-slurm": SLURM,
     "lgdnet doctor --test-job": SLURM,
     "srun --ntasks-per-node=1": SLURM,
@@ -68,5 +70,6 @@ NOT_RUN: dict[str, Because] = {
     "scontrol release ID": SLURM,
     'squeue --me -o "%i %r"': SLURM,
     "tmux new -s lgdnet": FOR_EVER,
+    "tmux attach -t lgdnet": FOR_EVER,
     "tensorboard --logdir results": FOR_EVER,
 }
