@@ -2,7 +2,7 @@
 #
 #   snakemake                                   the default challenge, config.yaml
 #   snakemake --configfile challenges/X.yaml    another one
-#   snakemake manifest | flow | audio | models | features | scores | leaderboard
+#   snakemake manifest | flow | audio | models | features | scores | leaderboard | report
 #                                               one stage and what it needs
 #   snakemake fit_check                         whether the streams fit, before the first long job
 #   snakemake --profile slurm                   on a cluster
@@ -42,6 +42,7 @@ localrules:
     streams_table,
     submission,
     cost,
+    report,
 
 
 rule flow:
@@ -103,3 +104,4 @@ rule all:
         tables(),
         rules.record_settings.output,
         rules.cost.output,
+        rules.report.output,

@@ -35,7 +35,14 @@ def with_misses(ranks: np.ndarray, num_missing: int) -> np.ndarray:
 def top_classes(scores: np.ndarray, k: int) -> np.ndarray:
     """The k best classes of each video, best first: (N, K) -> (N, min(k, K))."""
     K = scores.shape[1]
-    return (K - 1 - np.argsort(-scores[:, ::-1], axis=1, kind="stable"))[:, :k]
+    if 8 * k > K:
+        return (K - 1 - np.argsort(-scores[:, ::-1], axis=1, kind="stable"))[:, :k]
+    mirrored, every = np.ascontiguousarray(scores[:, ::-1]), np.arange(len(scores))
+    best = np.empty((len(scores), k), np.int64)
+    for place in range(k):  # a few searches for the largest cost less than a sort
+        best[:, place] = mirrored.argmax(axis=1)
+        mirrored[every, best[:, place]] = -np.inf
+    return K - 1 - best
 
 
 def hits(scores: np.ndarray, labels: np.ndarray, k: int, present: np.ndarray | None = None) -> np.ndarray:
@@ -82,16 +89,37 @@ def confusion(predicted: np.ndarray, labels: np.ndarray, num_classes: int) -> np
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+class Reliability(NamedTuple):
+    """Sums over the videos of each of B bins of confidence of equal width, all (B,)."""
+
+    videos: np.ndarray
+    confidence: np.ndarray
+    hits: np.ndarray
+
+    @property
+    def expected_error(self) -> float:
+        """Mean gap between confidence and accuracy (Guo et al. 2017)."""
+        gap = np.abs(self.confidence - self.hits).sum()
+        return float(gap / self.videos.sum()) if self.videos.any() else float("nan")
+
+
+def reliability(scores: np.ndarray, labels: np.ndarray, num_bins: int = 15) -> Reliability:
+    """How often the best class is right, by how sure the scores are of it: (N, K), (N,)."""
+    confidence, hit = scores.max(axis=1), hits(scores, labels, 1)
+    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    videos = np.bincount(bins, minlength=num_bins)
+    return Reliability(
+        videos, np.bincount(bins, confidence, minlength=num_bins), np.bincount(bins, hit, minlength=num_bins)
+    )
+
+
 def expected_calibration_error(
     scores: np.ndarray, labels: np.ndarray, present: np.ndarray | None = None, num_bins: int = 15
 ) -> float:
-    """Mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017), where present."""
+    """Mean gap between confidence and accuracy over bins of equal width, where present."""
     if present is not None:
         scores, labels = scores[present], labels[present]
-    confidence, hit = scores.max(axis=1), hits(scores, labels, 1)
-    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
-    gap = np.bincount(bins, confidence - hit, minlength=num_bins)
-    return float(np.abs(gap).sum() / len(labels)) if len(labels) else float("nan")
+    return reliability(scores, labels, num_bins).expected_error
 
 
 class Interval(NamedTuple):

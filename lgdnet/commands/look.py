@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from lgdnet.commands.table import ManifestFile, RejectedFile, SplitName, Threads, app, wrote
+from lgdnet.commands.table import ManifestFile, Out, RejectedFile, SplitName, Threads, app, wrote
 
 
 @app.command()
@@ -22,6 +22,32 @@ def leaderboard(
     print(printed(path, markdown=markdown))
     if not markdown:
         print(path)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder of a finished challenge.")],
+    out: Out,
+    challenge: Annotated[
+        Path | None, typer.Option(help="Challenge file that the results are of; config.yaml without it.")
+    ] = None,
+    settings: Annotated[
+        str | None, typer.Option(help="The whole challenge as JSON, instead of its file.")
+    ] = None,
+) -> None:
+    """Put a finished challenge on one page that needs nothing but a browser: tables, plots, example videos.
+
+    Example: lgdnet report results/sample --out try/report.html
+    """
+    from lgdnet.settings import Challenge, parse, read_challenge
+    from lgdnet.stages import report as stage
+
+    if settings is not None:
+        whole = parse(Challenge, settings)
+    else:
+        whole = read_challenge(challenge or Path("config.yaml"))
+    stage.run(results, out, challenge=whole)
+    wrote(out)
 
 
 @app.command()

@@ -26,6 +26,7 @@ from lgdnet.settings.reading import (
     recorded,
 )
 from lgdnet.settings.reference import json_schema, reference
+from lgdnet.settings.report import ReportSettings
 from lgdnet.settings.rows import (
     LeaderboardRow,
     fusion_leaves,
@@ -78,6 +79,7 @@ __all__ = [
     "MediaSettings",
     "NoiseSettings",
     "OutsideSettings",
+    "ReportSettings",
     "Settings",
     "SettingsError",
     "ShardSettings",

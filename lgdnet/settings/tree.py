@@ -27,6 +27,7 @@ from lgdnet.settings.ensemble import (
 from lgdnet.settings.flow import FlowSettings
 from lgdnet.settings.jobs import JobsSettings, ThreadSettings
 from lgdnet.settings.media import CacheSettings, MediaSettings
+from lgdnet.settings.report import ReportSettings
 from lgdnet.settings.sound import AudioSettings, SoundAugmentSettings
 
 BatchNorm = Literal["train", "frozen", "frozen-but-first", "synchronised"]
@@ -335,6 +336,7 @@ class Challenge(Settings):
     threads: ThreadSettings = ThreadSettings()
     jobs: JobsSettings = JobsSettings()
     evaluate: EvaluateSettings = EvaluateSettings()
+    report: ReportSettings = ReportSettings()
 
     @model_validator(mode="after")
     def references_exist(self) -> "Challenge":

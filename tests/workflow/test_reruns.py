@@ -10,7 +10,7 @@ from tests.workflow.conftest import TINY
 pytestmark = pytest.mark.workflow
 
 DUMPS = 3  # of one stream: two shards of validation, one of test
-AFTER_ONE_STREAM = {"aggregate": 1, "evaluate": 1, "streams_table": 1, "cost": 1, "all": 1}
+AFTER_ONE_STREAM = {"aggregate": 1, "evaluate": 1, "streams_table": 1, "cost": 1, "report": 1, "all": 1}
 # The last stream's scores are submitted, so its test split is scored too.
 AFTER_LAST_STREAM = {**AFTER_ONE_STREAM, "aggregate": 2, "submission": 1}
 NEW_SETTINGS = {"record_settings": 1}  # another challenge file is written down
@@ -79,7 +79,7 @@ def test_a_stream_that_starts_from_another_waits_for_it(workspace):
     }
 
 
-@pytest.mark.parametrize("target", ["manifest", "models", "features", "scores", "leaderboard"])
+@pytest.mark.parametrize("target", ["manifest", "models", "features", "scores", "leaderboard", "report"])
 def test_every_target_named_in_the_readme_exists(finished, target):
     assert set(finished.planned(target)) <= {
         target

@@ -75,6 +75,12 @@ def feature_shards(stream, split):
     ]
 
 
+def evaluated_features():
+    """Features of the split that is judged, of all streams: the report counts their views."""
+    split = CHALLENGE.evaluate.split
+    return [path for stream in CHALLENGE.streams for path in feature_shards(stream, split)]
+
+
 def dumped(stream, split):
     """Feature files of all dumps of a split: the training split may have several, with other starts."""
     shards = feature_shards(stream, split)

@@ -306,3 +306,25 @@ rule cost:
     shell:
         "python -m lgdnet cost {params.benchmarks:q} {params.streams} --gpus {params.gpus:q}"
         " --out {output:q} 2> {log:q}"
+
+
+# One page of everything; pictures come from the videos, which are too many to be inputs.
+rule report:
+    input:
+        results("leaderboard.csv"),
+        results("per_class.csv"),
+        results("manifest/rejected.csv"),
+        tables(),
+        rules.cost.output,
+        video_scores(CHALLENGE.evaluate.split),
+        fusion_files(),
+        features=evaluated_features(),
+    output:
+        results("report.html"),
+    log:
+        results("logs/report.log"),
+    params:
+        results=results(""),
+        settings=lgdnet.settings.changed(CHALLENGE),
+    shell:
+        "python -m lgdnet report {params.results:q} --settings {params.settings:q} --out {output:q} 2> {log:q}"
