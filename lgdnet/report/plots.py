@@ -44,6 +44,7 @@ def spec_of(chart: Any, *, height: int | None = None) -> dict[str, Any]:
             "labelLimit": LABEL_WIDTH,
         },
         "axisX": {"tickCount": 6, "labelFlush": False},
+        "axisY": {"labelPadding": 6},
         "legend": {**lines, "titleFontWeight": "normal", "orient": "bottom", "labelLimit": 220, "columns": 3},
         "range": {"category": list(COLOURS)},
         "bar": {"cornerRadiusEnd": 2},
@@ -77,7 +78,7 @@ def intervals(
         y=by_name("name", [str(row["name"]) for row in rows]),
         tooltip=["name:N", alt.Tooltip("value:Q", title=title), "low:Q", "high:Q"],
     )
-    shade = alt.Color(f"{colour}:N", title=None) if colour else alt.value(COLOURS[0])
+    shade = shade_of(rows, colour) if colour else alt.value(COLOURS[0])
     axis = alt.X("value:Q", title=title, scale=alt.Scale(zero=from_zero, nice=True))
     layers = [
         base.mark_rule(strokeWidth=3, opacity=0.55).encode(
@@ -89,6 +90,11 @@ def intervals(
         zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, opacity=0.6).encode(x="zero:Q")
         layers.insert(0, zero)
     return spec_of(alt.layer(*layers), height=heights(rows))
+
+
+def shade_of(rows: Sequence[Mapping[str, Any]], field: str) -> alt.Color:
+    """Colours in the order in which their names come."""
+    return alt.Color(f"{field}:N", title=None, sort=list(dict.fromkeys(str(row[field]) for row in rows)))
 
 
 def heights(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -103,7 +109,7 @@ def bars(
     names = [str(row["name"]) for row in rows]
     shade: Any = alt.value(COLOURS[0])
     if colour:
-        shade = alt.Color(f"{colour}:N", title=None)
+        shade = shade_of(rows, colour)
     elif signed:
         shade = alt.condition("datum.value < 0", alt.value(COLOURS[5]), alt.value(COLOURS[2]))
     chart = (
@@ -179,7 +185,7 @@ def scatter(rows: Sequence[Mapping[str, Any]], *, x: str, y: str, log_x: bool) -
         .encode(
             x=alt.X("x:Q", title=x, scale=alt.Scale(type="log" if log_x else "linear", nice=True)),
             y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=False)),
-            color=alt.Color("colour:N", title=None),
+            color=shade_of(rows, "colour"),
             tooltip=["name:N", alt.Tooltip("x:Q", title=x), alt.Tooltip("y:Q", title=y)],
         )
     )

@@ -1,7 +1,8 @@
 """What each stream brings to a fusion, and how much it counts in it."""
 
+from typing import Any
+
 import numpy as np
-import pandas as pd
 
 from lgdnet.report import plots
 from lgdnet.report.challenge import Finished
@@ -10,6 +11,7 @@ from lgdnet.report.judged import Judgement
 from lgdnet.report.wording import NONE, counted, number_of, signed
 
 WITHOUT = "without "
+PLOTTED = 2  # the best fusions; the table has all
 
 
 def brings(finished: Finished, judged: Judgement) -> Section:
@@ -24,15 +26,16 @@ def brings(finished: Finished, judged: Judgement) -> Section:
     if left_out.empty:
         return Section(*about, absent="no fusion has two streams, of which one could be left out")
     whole = study[study["streams"] == "all, cross-fitted"].set_index("fusion")["Top1"]
-    rows, points = [], []
-    chosen = shown_fusion(finished, left_out)
+    rows = []
+    points: dict[str, list[dict[str, Any]]] = {}
     for line in left_out.to_dict("records"):
         low, value, high = (number_of(line[name]) for name in ("brings_low", "brings", "brings_high"))
         stream = line["streams"].removeprefix(WITHOUT)
         shown = [signed(value, 2), f"{signed(low, 2)} to {signed(high, 2)}", line.get("p_value", "")]
         rows.append([line["fusion"], stream, whole.get(line["fusion"], NONE), line["Top1"], *shown])
-        if line["fusion"] == chosen:
-            points.append({"name": stream, "value": value, "low": low, "high": high})
+        points.setdefault(line["fusion"], []).append(
+            {"name": stream, "value": value, "low": low, "high": high}
+        )
     columns = [
         Column("Fusion"),
         Column("Stream left out"),
@@ -42,24 +45,25 @@ def brings(finished: Finished, judged: Judgement) -> Section:
         Column("95 % interval", "number"),
         Column("p", "number", "McNemar's exact test that both are equally good"),
     ]
-    points.sort(key=lambda point: -float(point["value"]))
-    figure = Figure(
-        "brings-plot",
-        f"What each stream brings to {chosen}",
-        f"Most is lost without {points[0]['name']}: {signed(float(points[0]['value']))} points.",
-        plots.intervals(points, title="points of top-1 that are lost without it", from_zero=True),
-    )
+    ranked = sorted(points, key=lambda name: -number_of(whole.get(name, "")))
+    chosen = list(dict.fromkeys([*(name for name in ranked if name == finished.best.short), *ranked]))
+    figures = [brings_figure(i, name, points[name]) for i, name in enumerate(chosen[:PLOTTED])]
     explained = (
         "Each fusion is fitted again without one stream, on the same parts of the videos; the interval is of the paired "
         "difference. One that includes 0 may be chance. Streams that see the same thing can each be spared alone."
     )
-    return Section(*about, explained, [figure, Table("brings-table", "Leave one out", columns, rows)])
+    return Section(*about, explained, [*figures, Table("brings-table", "Leave one out", columns, rows)])
 
 
-def shown_fusion(finished: Finished, study: pd.DataFrame) -> str:
-    """The best row if that is a fusion, else the last one of the study."""
-    names = study["fusion"].tolist()
-    return finished.best.short if finished.best.short in names else names[-1]
+def brings_figure(place: int, fusion: str, points: list[dict[str, Any]]) -> Figure:
+    """What each stream brings to one fusion, most first."""
+    points = sorted(points, key=lambda point: -float(point["value"]))
+    return Figure(
+        f"brings-plot-{place}",
+        f"What each stream brings to {fusion}",
+        f"Most is lost without {points[0]['name']}: {signed(float(points[0]['value']))} points.",
+        plots.intervals(points, title="points of top-1 that are lost without it", from_zero=True),
+    )
 
 
 def weights(finished: Finished, judged: Judgement) -> Section:
@@ -70,7 +74,7 @@ def weights(finished: Finished, judged: Judgement) -> Section:
         for name in finished.challenge.fusions
     ]
     rows: list[list[str]] = []
-    points: list[dict[str, object]] = []
+    points: list[dict[str, Any]] = []
     for name, table in tables:
         if table is None:
             continue
@@ -96,7 +100,7 @@ def weights(finished: Finished, judged: Judgement) -> Section:
     names = [point["fusion"] for point in points]
     chosen = finished.best.short if finished.best.short in names else names[-1]
     shown = [point for point in points if point["fusion"] == chosen]
-    heaviest = max(shown, key=lambda point: float(str(point["value"])))
+    heaviest = max(shown, key=lambda point: point["value"])
     columns = [
         Column("Fusion"),
         Column("Member"),
@@ -110,7 +114,7 @@ def weights(finished: Finished, judged: Judgement) -> Section:
     figure = Figure(
         "weights-plot",
         f"Shares in {chosen}",
-        f"{heaviest['name']} counts most, {float(str(heaviest['value'])):.0f} % of {counted(len(shown), 'member')}.",
+        f"{heaviest['name']} counts most, {heaviest['value']:.0f} % of {counted(len(shown), 'member')}.",
         plots.intervals(shown, title="share of the weights, %", from_zero=True),
     )
     explained = (

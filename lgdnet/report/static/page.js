@@ -11,6 +11,11 @@
     if (place.dataset.drawn) return Promise.resolve();
     place.dataset.drawn = "begun";
     const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    if (place.clientWidth < 520) {
+      spec.config.legend.columns = 2; // a phone
+      spec.config.legend.labelLimit = 110;
+      spec.config.axis.labelLimit = 110;
+    }
     return window
       .drawPlot(place, spec)
       .then(() => (place.dataset.drawn = "done"))
