@@ -29,24 +29,16 @@ def report(
     results: Annotated[Path, typer.Argument(help="Folder of a finished challenge.")],
     out: Out,
     challenge: Annotated[
-        Path | None, typer.Option(help="Challenge file that the results are of; config.yaml without it.")
-    ] = None,
-    settings: Annotated[
-        str | None, typer.Option(help="The whole challenge as JSON, instead of its file.")
+        Path | None, typer.Option(help="Challenge file, instead of the settings recorded in the folder.")
     ] = None,
 ) -> None:
     """Put a finished challenge on one page that needs nothing but a browser: tables, plots, example videos.
 
     Example: lgdnet report results/sample --out try/report.html
     """
-    from lgdnet.settings import Challenge, parse, read_challenge
     from lgdnet.stages import report as stage
 
-    if settings is not None:
-        whole = parse(Challenge, settings)
-    else:
-        whole = read_challenge(challenge or Path("config.yaml"))
-    stage.run(results, out, challenge=whole)
+    stage.run(results, out, config=challenge)
     wrote(out)
 
 

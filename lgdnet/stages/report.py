@@ -4,15 +4,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lgdnet.artefact import code_version, write_text
+from lgdnet.errors import InputError
 from lgdnet.log import say
 from lgdnet.report import all_sections, read_finished, render
-from lgdnet.settings import Challenge
+from lgdnet.settings import RECORDED, Challenge, read_challenge, read_recorded
 
 LARGEST_MB = 5  # above it a page is slow to open and to mail
 
 
-def run(results: Path, out: Path, *, challenge: Challenge) -> None:
-    """Write the page. What the results have not got is left out, and the page says why."""
+def run(results: Path, out: Path, *, config: Path | None = None) -> None:
+    """Write the page. What the results have not got is left out, and the page says why.
+
+    `config` is a challenge file to use instead of the recorded settings. Errors: InputError naming what is not there.
+    """
+    challenge = settings_of(results, config)
     finished = read_finished(results, challenge)
     sections = all_sections(finished)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -27,3 +32,15 @@ def run(results: Path, out: Path, *, challenge: Challenge) -> None:
     )
     if size > LARGEST_MB:
         say(f"more than {LARGEST_MB} MB: lower report.examples or report.pictures in the challenge file")
+
+
+def settings_of(results: Path, config: Path | None) -> Challenge:
+    """Recorded ones are JSON, which is YAML too, but need no defaults merged."""
+    if config is not None and config.name != RECORDED:
+        return read_challenge(config)
+    recorded = config or results / RECORDED
+    if not recorded.is_file():
+        raise InputError(
+            f"{recorded}: not there, so the settings of this challenge are not known. Name its file with --challenge."
+        )
+    return read_recorded(recorded)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lgdnet.settings import Challenge
+from lgdnet.artefact import write_text
+from lgdnet.settings import RECORDED, Challenge, recorded
 from lgdnet.stages import report
 from tests.report import made_up
 
@@ -78,9 +79,11 @@ def read(html: str) -> Reader:
     return reader
 
 
-def put_on_page(folder: Path, challenge: Challenge) -> Made:
-    out = folder / "report.html"
-    report.run(folder / "results/made-up", out, challenge=challenge)
+def put_on_page(folder: Path, challenge: Challenge, *, results: Path | None = None) -> Made:
+    """With these settings instead of the recorded ones."""
+    out, config = folder / "report.html", folder / "given" / RECORDED
+    write_text(config, recorded(challenge))
+    report.run(results or folder / "results/made-up", out, config=config)
     html = out.read_text(encoding="utf-8")
     return Made(folder, challenge, html, read(html))
 

@@ -9,17 +9,20 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from lgdnet.artefact import write_text
 from lgdnet.fusion import Fusion
 from lgdnet.leaderboard import Row, write_confusions, write_leaderboard, write_per_class
 from lgdnet.manifest import write_classes, write_rejected
 from lgdnet.scores import FeaturesWriter, read_scores, write_scores
 from lgdnet.scores.labels import read_labels
 from lgdnet.settings import (
+    RECORDED,
     Challenge,
     challenge_of,
     fusion_leaves,
     fusion_tree,
     leaderboard_rows,
+    recorded,
     row_of,
     stream_rows,
 )
@@ -108,6 +111,7 @@ def make(
     (folder / "challenge.yaml").write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
     challenge = challenge_of(values, source="made up")
     results = folder / "results/made-up"
+    write_text(results / RECORDED, recorded(challenge))
     ids, labels = write_manifest(results, size)
     generator = np.random.default_rng(0)
     shared = generator.normal(size=(len(ids), len(size.classes))).astype(

@@ -165,8 +165,7 @@ def test_without_what_a_challenge_has_not_got_the_page_says_so(made, tmp_path):
         results,
         ignore=shutil.ignore_patterns("history.csv", "features", "fusions.csv", "cost.csv", "health.csv"),
     )
-    report.run(results, tmp_path / "report.html", challenge=with_report(made, examples=0))
-    html = (tmp_path / "report.html").read_text()
+    html = put_on_page(tmp_path, with_report(made, examples=0), results=results).html
     for reason in (
         "no history.csv",
         "no features of",
@@ -202,8 +201,15 @@ def test_what_is_broken_is_named(made, tmp_path, spoil, message):
     shutil.copytree(made.results, results)
     spoil(results)
     with pytest.raises(InputError, match=re.escape(message)):
-        report.run(results, tmp_path / "report.html", challenge=made.challenge)
+        report.run(results, tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
+
+
+def test_without_recorded_settings_the_challenge_file_is_asked_for(made, tmp_path):
+    with pytest.raises(InputError, match=r"challenge.json: not there.* Name its file with --challenge"):
+        report.run(tmp_path, tmp_path / "report.html")
+    report.run(made.results, tmp_path / "report.html", config=made.folder / "challenge.yaml")
+    assert "made-up: results" in (tmp_path / "report.html").read_text()
 
 
 def test_results_of_another_challenge_file_are_named(made):

@@ -318,13 +318,13 @@ rule report:
         rules.cost.output,
         video_scores(CHALLENGE.evaluate.split),
         fusion_files(),
+        settings=rules.record_settings.output,
         features=evaluated_features(),
     output:
         results("report.html"),
     log:
         results("logs/report.log"),
     params:
-        results=results(""),
-        settings=lgdnet.settings.changed(CHALLENGE),
+        results=os.path.dirname(results("leaderboard.csv")),
     shell:
-        "python -m lgdnet report {params.results:q} --settings {params.settings:q} --out {output:q} 2> {log:q}"
+        "python -m lgdnet report {params.results:q} --challenge {input.settings:q} --out {output:q} 2> {log:q}"
