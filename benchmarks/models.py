@@ -5,8 +5,10 @@
     python benchmarks/models.py --recompute 128-frame training of ResNet-101 with and without recomputing blocks
     python benchmarks/models.py --gpu       a GPU: clips per second and share of its bf16 peak (`models_gpu.py`)
 
-Naive and ours take turns, and ratios are of medians, so that a busy machine disturbs both alike. Peak memory is
-that of a process of its own, above what it held before its first step.
+Naive and ours take turns, and ratios are of medians, so that a busy machine disturbs both alike; with one thread,
+time is the processor's, without waits for its turn. Peak memory is that of a process of its own, above what it held
+before its first step. "Bound" is where every multiply-add of the network runs at the core's rate and nothing else
+takes time: no form that multiplies directly is faster.
 """
 
 import argparse
@@ -76,7 +78,7 @@ def against_naive(name: str, shape: tuple[int, ...], arguments: argparse.Namespa
         torch.randn(shape),
     )
     print(f"\n{name}, {'x'.join(map(str, shape))}, {count_gflops(ours, shape):.1f} GFLOPs (multiply-adds)\n")
-    print("| pass | form | ms | naive / this | of the core's rate | peak MiB |")
+    print("| pass | form | ms | naive / this | of the bound | peak MiB |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     forward = {"naive": naive.eval(), "ours": ours.eval(), "ours, fused": fused(ours)}
     if arguments.compiled:
@@ -97,35 +99,44 @@ def report(
     shape: tuple[int, ...],
     arguments: argparse.Namespace,
 ) -> None:
-    """Time all forms in turns and print one line for each."""
-    times: dict[str, list[float]] = {form: [] for form in runs}
-    for _ in range(arguments.repeats + 1):  # the first round warms up
-        for form, run in runs.items():
-            begin = time.perf_counter()
-            run()
-            times[form].append(time.perf_counter() - begin)
-    median = {form: statistics.median(values[1:]) for form, values in times.items()}
+    """Time all forms in turns and print one line for each, then the bound."""
+    median = medians(runs, arguments.repeats)
     passes = 1 if what == "forward" else 3  # the backward pass multiplies twice as much
     work = 2e9 * passes * count_gflops(build_model(name, in_channels=3, num_classes=NUM_CLASSES), shape)
-    ceiling = matrix_rate()
-    for form, value in median.items():
-        memory = "" if form == "ours, compiled" else f"{peak(name, form, what, shape, arguments.threads):.0f}"
-        share = 100 * work / value / ceiling
-        print(
-            f"| {what} | {form} | {1e3 * value:.0f} | {median['naive'] / value:.2f} | {share:.0f} % | {memory} |",
-            flush=True,
-        )
+    bound = work / core_rate()
+    memory = {
+        form: f"{peak(name, form, what, shape, arguments.threads):.0f}"
+        for form in runs
+        if form != "ours, compiled"
+    }
+    for form, sec in [*median.items(), ("bound", bound)]:
+        cells = (what, form, f"{1e3 * sec:.0f}", f"{median['naive'] / sec:.2f}", f"{bound / sec:.0%}")
+        print("| " + " | ".join([*cells, memory.get(form, "")]) + " |", flush=True)
 
 
-def matrix_rate() -> float:
-    """Operations per second of a large float32 matrix product with these threads: no form can be faster."""
+def medians(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Seconds of each form, all of them in turns; the first round warms up."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    times: dict[str, list[float]] = {form: [] for form in runs}
+    for _ in range(repeats + 1):
+        for form, run in runs.items():
+            begin = clock()
+            run()
+            times[form].append(clock() - begin)
+    return {form: statistics.median(values[1:]) for form, values in times.items()}
+
+
+def core_rate() -> float:
+    """Operations per second with these threads: the faster of a large float32 matrix product and a convolution."""
     one, other = torch.randn(2048, 2048), torch.randn(2048, 2048)
-    times = []
-    for _ in range(5):
-        begin = time.perf_counter()
-        one @ other
-        times.append(time.perf_counter() - begin)
-    return 2 * 2048**3 / min(times)
+    image = torch.randn(16, 128, 28, 28).to(memory_format=torch.channels_last)
+    kernel = torch.randn(128, 128, 3, 3)
+    runs = {
+        "product": lambda: one @ other,
+        "convolution": lambda: torch.nn.functional.conv2d(image, kernel, padding=1),
+    }
+    work = {"product": 2 * 2048**3, "convolution": 2 * 9 * 128**2 * 16 * 28**2}
+    return max(work[form] / sec for form, sec in medians(runs, 5).items())
 
 
 def logits(model: nn.Module, clip: Tensor) -> Tensor:

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from lgdnet.models.weight_gradient import conv2d
+
 
 def fold(x: Tensor) -> Tensor:
     """(N, C, T, H, W) -> (N * T, C, H, W): frames become images, channels-last; a view of such a clip."""
@@ -72,7 +74,8 @@ class SpatialConv(nn.Conv3d):
         T = x.shape[2]
         x = fold(x)  # (N * T / t, C * t, H, W)
         padding = cast(tuple[int, int, int], self.padding)[1:]
-        x = F.conv2d(x, weight, self.bias, stride=self.stride[1:], padding=padding, groups=self.groups)
+        stride = cast(tuple[int, int, int], self.stride)[1:]
+        x = conv2d(x, weight, self.bias, stride=stride, padding=padding, groups=self.groups)
         return unfold(x, T)
 
     def linear(self, x: Tensor) -> Tensor:
@@ -100,7 +103,7 @@ class TemporalConv(nn.Conv3d):
         if x.is_cuda and self.groups == self.in_channels:
             # cuDNN has a fast depthwise kernel for 3x3 only: 18x that of 3x1, zeros and all.
             weight, padding = F.pad(weight, (1, 1)), (1, 1)
-        x = F.conv2d(x, weight, self.bias, padding=padding, groups=self.groups)
+        x = conv2d(x, weight, self.bias, stride=(1, 1), padding=padding, groups=self.groups)
         return channels_first(channels_last(x).unflatten(2, (H, W)))
 
 
