@@ -8,9 +8,9 @@ from lgdnet.errors import InputError
 
 
 def main() -> None:
-    """Run a command; bad input ends in one line and exit code 2, never in a traceback."""
+    """Run a command, or list them all; bad input ends in one line and exit code 2, never in a traceback."""
     try:
-        app()
+        app(sys.argv[1:] or ["--help"])
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -31,6 +31,7 @@ NOT_COPIED = shutil.ignore_patterns(
     "*.egg-info",
     "node_modules",
 )
+SLURM = {"sinfo", "squeue", "sacct", "sacctmgr", "sbatch", "scancel", "scontrol", "srun", "salloc", "sattach"}
 # No sound, a short one, a cut one, ... lead each split, so two of a class leave enough.
 VIDEOS_PER_CLASS = {"train": 2, "validation": 2, "test": 1}
 
@@ -44,7 +45,7 @@ class Project:
     def run(self, command: str, *, timeout_sec: int = 1500) -> subprocess.CompletedProcess[str]:
         """A command as a reader types it, in bash; `python` and `lgdnet` are those of the environment."""
         env = os.environ | {
-            "PATH": f"{self.folder}/.venv/bin:{os.environ['PATH']}",
+            "PATH": f"{self.folder}/.venv/bin:{self.folder}/.programs",
             "PYTHONPATH": str(self.folder),  # the package of this copy, as its own environment would have
             "OMP_NUM_THREADS": "1",
         }
@@ -94,6 +95,7 @@ def prepare(folder: Path) -> None:
 
     shutil.copytree(ROOT, folder, ignore=NOT_COPIED, symlinks=True)
     link_environment(folder / ".venv")
+    link_programs(folder / ".programs")
     sample.run(folder / "data/sample", videos_per_class=VIDEOS_PER_CLASS)
     (folder / "config.yaml").write_text(smaller((folder / "config.yaml").read_text()))
     project = Project(folder)
@@ -113,6 +115,17 @@ def link_environment(venv: Path) -> None:
         if entry.name != "installed":
             (venv / entry.name).symlink_to(entry)
     (venv / "installed").touch()
+
+
+def link_programs(folder: Path) -> None:
+    """Every program of this machine but Slurm's: half a Slurm, installed and not running, is a fault of its own."""
+    folder.mkdir()
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(place).iterdir() if Path(place).is_dir() else []:
+            link = folder / program.name
+            if program.name not in SLURM:
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
 
 
 def smaller(config: str) -> str:
@@ -141,9 +154,9 @@ def own_videos(folder: Path) -> None:
             video.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(sample_video(folder, split, row["youtube_id"]), video)
             rows.append([video.stem, f"{label}/{video.name}", label, split])
-            named = folder / f"mine/named/{split}/{label}__{video.name}"
-            named.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(video, named)
+            for again in (f"named/{split}/{label}__{video.name}", f"by-folder/{split}/{label}/{video.name}"):
+                (folder / "mine" / again).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(video, folder / "mine" / again)
     with (folder / "mine/videos.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["video_id", "path", "label", "split"], *rows])
 
@@ -153,7 +166,7 @@ def sample_video(folder: Path, split: str, youtube_id: str) -> Path:
 
 
 def other_tools(project: Project) -> None:
-    """A video from anywhere, scores of another tool, a submission and the official truth."""
+    """A video from anywhere, scores of another tool, a submission, the official truth, tables of three folds."""
     folder, results = project.folder, project.folder / "results/sample"
     rows = list(csv.DictReader((results / "manifest/validation.csv").open()))
     shutil.copy(folder / "data/sample/videos" / rows[-1]["path"], folder / "video.mp4")
@@ -165,6 +178,9 @@ def other_tools(project: Project) -> None:
         "lgdnet submission results/sample/fusions/ensemble/validation.h5"
         " --manifest results/sample/manifest/validation.csv --out submission.json"
     )
+    for fold in (1, 2, 3):
+        (folder / f"results/ucf101-fold{fold}").mkdir()
+        shutil.copy(results / "leaderboard.csv", folder / f"results/ucf101-fold{fold}/leaderboard.csv")
     truth = {
         row["video_id"]: {"subset": "validation", "annotations": [{"label": row["label"]}]} for row in rows
     }
