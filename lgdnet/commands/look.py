@@ -32,7 +32,9 @@ def report(
         Path | None, typer.Option(help="Challenge file, instead of the settings recorded in the folder.")
     ] = None,
 ) -> None:
-    """Put a finished challenge on one page that needs nothing but a browser: tables, plots, example videos.
+    """Put a finished challenge on one page for a browser.
+
+    Tables, plots, example videos; it needs no network.
 
     Example: lgdnet report results/sample --out try/report.html
     """

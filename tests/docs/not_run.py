@@ -26,6 +26,7 @@ ALL_MODELS = Because(
     "most of a minute; its --help has an example that runs", "tests/models/test_models_stage.py"
 )
 GPU = Because("needs a GPU", "tests/models/test_speed_forms.py")
+BROWSER = Because("needs Chromium and its driver", "Makefile")
 FOR_EVER = Because("runs until it is stopped", "tests/training/test_history.py")
 
 NOT_RUN: dict[str, Because] = {
@@ -61,6 +62,7 @@ NOT_RUN: dict[str, Because] = {
     "snakemake --profile slurm": SLURM,
     "snakemake --profile slurm --configfile challenges/mine.yaml fit_check": SLURM,
     "snakemake --profile slurm --configfile challenges/mine.yaml": SLURM,
+    "make test-browser": BROWSER,
     "make test-slurm": SLURM,
     "lgdnet doctor --test-job": SLURM,
     "srun --ntasks-per-node=1": SLURM,
