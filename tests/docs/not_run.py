@@ -68,6 +68,7 @@ NOT_RUN: dict[str, Because] = {
     "srun --ntasks-per-node=1": SLURM,
     "srun --ntasks-per-node=8 --gpus-per-task=1": SLURM,
     "scancel --signal": SLURM,
+    "scancel --signal=TERM": SLURM,
     "scontrol requeue": SLURM,
     "scontrol release ID": SLURM,
     'squeue --me -o "%i %r"': SLURM,
