@@ -21,7 +21,7 @@ test-all: .venv/installed
 # On a Slurm that is started for it on this machine: two virtual nodes, fake GPUs. Needs Debian's packages,
 # which are installed when this runs as root (`python tests/slurm/cluster.py install`).
 test-slurm: .venv/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 4 --maxschedchunk 1 -m slurm tests/slurm --durations 5 --timeout 1800 $(OPTIONS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 4 --maxschedchunk 1 -m slurm tests/slurm --durations 5 --timeout 1800 -o timeout_func_only=true $(OPTIONS)
 
 # The report, opened in Debian's Chromium, which is installed when this runs as root: made-up challenges, the sample if
 # `make demo` ran, and a finished challenge of yours with LGDNET_FINISHED=results/NAME.

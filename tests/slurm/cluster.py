@@ -1,6 +1,6 @@
-"""A real Slurm on one machine: controller, database, and nine virtual nodes with two fake GPUs each.
+"""A real Slurm on one machine: controller, database, and eleven virtual nodes with two fake GPUs each.
 
-Two are the cluster that tests share; the others are in partitions of their own, where nodes are lost (`spare`, `weak`),
+Four are the cluster that tests share; the others are in partitions of their own, where nodes are lost (`spare`, `weak`),
 jobs pre-empted (`low`, by `urgent`) and GPUs taken (`shapes`) without harm to those that run beside.
 
     python tests/slurm/cluster.py install          Debian's packages, without starting their services (as root)
@@ -32,7 +32,7 @@ PACKAGES = (
     "mariadb-client-core",
 )
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-NODES, SPARE = ("n1", "n2"), tuple(f"n{number}" for number in range(3, 10))
+NODES, SPARE = ("n1", "n2", "n3", "n4"), tuple(f"n{number}" for number in range(5, 12))
 ALL = NODES + SPARE
 GPUS_PER_NODE, CPUS_PER_NODE, MEMORY_MB = 2, 16, 64_000
 ACCOUNT = "vision"
@@ -80,14 +80,14 @@ JobAcctGatherFrequency=2
 JobAcctGatherParams=OverMemoryKill
 GresTypes=gpu
 {nodes}
-PartitionName=cpu Nodes=n[1-2] Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes=n[1-2] MaxTime=INFINITE State=UP PriorityTier=10
-PartitionName=short Nodes=n[1-2] MaxTime=10 State=UP
-PartitionName=spare Nodes=n[3-4] MaxTime=INFINITE State=UP
-PartitionName=weak Nodes=n[5-6] MaxTime=INFINITE State=UP
-PartitionName=shapes Nodes=n[7-8] MaxTime=INFINITE State=UP
-PartitionName=low Nodes=n9 MaxTime=INFINITE State=UP
-PartitionName=urgent Nodes=n9 MaxTime=INFINITE State=UP PriorityTier=100
+PartitionName=cpu Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
+PartitionName=gpu Nodes=n[1-4] MaxTime=INFINITE State=UP PriorityTier=10
+PartitionName=short Nodes=n[1-4] MaxTime=10 State=UP
+PartitionName=spare Nodes=n[5-6] MaxTime=INFINITE State=UP
+PartitionName=weak Nodes=n[7-8] MaxTime=INFINITE State=UP
+PartitionName=shapes Nodes=n[9-10] MaxTime=INFINITE State=UP
+PartitionName=low Nodes=n11 MaxTime=INFINITE State=UP
+PartitionName=urgent Nodes=n11 MaxTime=INFINITE State=UP PriorityTier=100
 """
 
 SLURMDBD_CONF = """

@@ -23,7 +23,7 @@ def test_the_gpus_of_a_job_are_on_one_node(project):
             "sbatch", "--parsable", "-p", "shapes", "-w", node, "--gres=gpu:1", "--mem=100",
             "--output=/dev/null", "--wrap=sleep 600",
         ).strip()
-        for node in ("n7", "n8")
+        for node in ("n9", "n10")
     ]  # fmt: skip
     project.wait(lambda: set(blockers) <= set(project.jobs("RUNNING")), what="the blockers")
     process = project.start("models", "--set-resources", "train:slurm_partition=shapes")
