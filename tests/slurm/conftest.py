@@ -154,7 +154,7 @@ class Project:
         ]
         return next((row[2] for row in rows if row[0] == str(self.folder) and f"rule_{rule}" in row[1]), "")
 
-    def wait(self, ready: Callable[[], object], seconds: float = 240, what: str = "it") -> object:
+    def wait(self, ready: Callable[[], object], seconds: float = 600, what: str = "it") -> object:
         begin = time.monotonic()
         while not (found := ready()):
             if time.monotonic() - begin > seconds:
@@ -217,7 +217,10 @@ class Project:
         return [state.split()[0] for [state] in self.accounted(rule)]
 
     def clear(self) -> None:
-        """End what is left in the queue of this folder."""
+        """End what a test has left behind: its Snakemake, then the jobs in the queue."""
+        for process in STARTED:
+            if process.poll() is None:
+                kill(process)
         for job in self.jobs():
             self.slurm("scancel", job)
 

@@ -110,6 +110,6 @@ def test_two_living_ones_exclude_each_other(project):
     ).stdout  # fmt: skip
     assert any(line.split() == ["train", "0", "1", "0", "0"] for line in status.splitlines()), status
     assert "train one (Slurm job" in status and "in the queue, or just starting" in status
-    process.terminate()  # Snakemake waits for what it has submitted
-    project.clear()
+    process.terminate()
+    project.slurm("scancel", *project.jobs())  # which Snakemake waits for
     project.end_of(process, code=1)
