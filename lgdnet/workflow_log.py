@@ -33,6 +33,7 @@ class Job:
     state: Literal["running", "done", "failed"] = "running"
     message: str = ""  # why the last attempt failed
     attempts: int = 0
+    logs_of_fault: str = ""  # the stage's and Slurm's
     slurm_id: str = ""
     begun: float = 0.0  # when its last attempt was started or submitted, in seconds since 1970
 
@@ -48,6 +49,15 @@ class Job:
         """The stage's own log, the first that the rule names."""
         name = self.fields.get("log", "").split(",")[0].split(" (check log")[0].strip()
         return Path(name) if name else None
+
+    @property
+    def slurm_log(self) -> Path | None:
+        """What Slurm wrote of the attempt that failed; None without."""
+        name = self.logs_of_fault.split(" (check log")[0].split(",")[-1].strip()
+        path = Path(name)
+        # Of a task of an array the plugin names a folder too much.
+        there = [one for one in (path, path.parent.parent / path.name) if one.is_file()]
+        return there[0] if there and self.slurm_id and self.slurm_id in path.name else None
 
 
 @dataclass
@@ -116,6 +126,7 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
             fields = fields_of(lines[index + 1 :])
             job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1], fields))
             job.state, job.message = "failed", fields.get("message", "")
+            job.logs_of_fault = fields.get("log", "")
         elif match := re.match(r"^Finished jobid: (\d+)", line):
             run.jobs.setdefault(match[1], Job("?")).state = "done"
         elif match := re.match(r"^Job (\d+) has been submitted with SLURM jobid (\d+)", line):

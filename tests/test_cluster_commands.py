@@ -111,6 +111,19 @@ def test_a_job_that_needed_more_memory_names_the_key(log):
     assert "step 1" not in text  # the last three lines
 
 
+@pytest.mark.parametrize("folder", ["", "wildcards/"])
+def test_a_job_whose_own_log_tells_more_than_its_state(log, folder):
+    """`FAILED` is all that some clusters say of a job that was killed for its memory; arrays have other paths."""
+    fault = SECOND_FAULT.format(state="FAILED", logs=log.parent).replace("x/13", f"{log.parent}/{folder}13")
+    log.write_text(log.read_text() + fault)
+    (log.parent / "13.log").write_text("slurmstepd: error: Detected 1 oom_kill event in StepId=13.0.\n")
+    assert "train b: needed more memory: raise jobs: train: memory_gb" in failed.run(log)
+    (log.parent / "13.log").write_text(
+        "slurmstepd: error: *** JOB 13 ON n1 CANCELLED DUE TO TIME LIMIT ***\n"
+    )
+    assert "train b: its time was up: raise jobs: train: hours" in failed.run(log)
+
+
 def test_a_job_that_failed_by_itself_gives_its_own_words(log):
     log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
     assert "train b: b.yaml: train: too fast. Lower it. (2 attempts)" in failed.run(log)

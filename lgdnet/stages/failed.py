@@ -15,6 +15,13 @@ REMEDIES = {
     "CANCELLED": "cancelled, by somebody or by Slurm for its memory: see `sacct -j {job}`; perhaps raise jobs: {kind}: memory_gb",
     "PREEMPTED": "pre-empted more often than jobs: {kind}: restarts allows: start again",
 }
+# What Slurm writes into the log of a job that it ends.
+CAUSES = {
+    "OUT_OF_MEMORY": r"[Ee]xceeded (job )?memory limit|oom[-_ ]kill",
+    "TIMEOUT": r"DUE TO TIME LIMIT",
+    "NODE_FAIL": r"DUE TO NODE FAILURE",
+    "PREEMPTED": r"DUE TO PREEMPTION",
+}
 # A stage that was told to stop has saved itself and says so at the end of its log.
 STOPPED = re.compile(r"stopped by \w+ after step \d+, saved")
 TOLD_TO_STOP = (
@@ -44,9 +51,9 @@ def described(job: Job) -> str:
 
 def reason(job: Job, lines: list[str]) -> str:
     """What Slurm says, with what to change; else the stage's own error."""
-    state = re.search(r"SLURM status is: '(\w+)", job.message)
-    if state and state[1] in REMEDIES:
-        return REMEDIES[state[1]].format(kind=KIND_OF_RULE.get(job.rule, job.rule), job=job.slurm_id or "ID")
+    state = state_in_slurm(job)
+    if state in REMEDIES:
+        return REMEDIES[state].format(kind=KIND_OF_RULE.get(job.rule, job.rule), job=job.slurm_id or "ID")
     errors = [line for line in lines if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
@@ -55,6 +62,17 @@ def reason(job: Job, lines: list[str]) -> str:
     if lines and STOPPED.match(lines[-1]):
         return f"{lines[-1]}. {TOLD_TO_STOP.format(kind=KIND_OF_RULE.get(job.rule, job.rule))}"
     return lines[-1] if lines else "ended without a word; its log is empty"
+
+
+def state_in_slurm(job: Job) -> str:
+    """How Slurm says that a job ended; where it says no more than FAILED or CANCELLED, what its log says."""
+    found = re.search(r"SLURM status is: '(\w+)", job.message)
+    state = found[1] if found else ""
+    path = job.slurm_log
+    if path is not None and state in ("FAILED", "CANCELLED"):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return next((cause for cause, words in CAUSES.items() if re.search(words, text)), state)
+    return state
 
 
 def last_lines(path: Path | None) -> list[str]:
