@@ -87,7 +87,7 @@ def files(project: Sample) -> dict[str, bytes]:
         str(name): path.read_bytes()
         for name, path in sorted(found.items())
         if not undeclared & set(name.parts)
-        and name.name not in ("cost.csv", "history.csv", "probes.jsonl")
+        and name.name not in ("cost.csv", "report.html", "history.csv", "probes.jsonl")
         and not name.name.startswith(".")
     }
 
