@@ -130,9 +130,9 @@ class Project:
         return process
 
     def slurm(self, *command: str) -> str:
-        return subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=True, cwd=self.folder
-        ).stdout
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, cwd=self.folder)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout
 
     def jobs(self, state: str = "RUNNING,PENDING") -> dict[str, str]:
         """Rule of each job in the queue, by id."""
@@ -285,5 +285,7 @@ def to_be_trained(finished: Project, folder: Path, **settings: object) -> Iterat
     shutil.rmtree(project.results / "streams/one/checkpoints")
     (project.results / "streams/one/history.csv").unlink()
     (project.results / "logs/train/one.log").unlink()
-    yield project
-    project.clear()
+    try:
+        yield project
+    finally:
+        project.clear()

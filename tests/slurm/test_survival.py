@@ -67,12 +67,12 @@ def test_preemption_by_a_job_of_higher_rank(project, left_alone):
 
 
 def test_a_node_that_an_operator_sets_down(project, left_alone):
+    """It comes back by itself here (`ReturnToService`)."""
     process = project.start("models", *in_partition(project, "weak"))
     job = project.trained(saved=True)
     [node] = project.slurm("squeue", "-h", "-j", job, "-o", "%N").split()
     project.slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     project.end_of(process)
-    project.slurm("scontrol", "update", f"nodename={node}", "state=resume")
     assert resumed(project)
     check_training(project, left_alone)
 
@@ -113,5 +113,5 @@ def test_a_restart_of_slurms_controller_and_a_stop_of_its_database(local, left_a
         project.end_of(process)
         own_cluster.start("slurmdbd")
         own_cluster.wait("slurmdbd", lambda: own_cluster.ok("sacctmgr", "-n", "list", "cluster"))
-        assert project.wait(lambda project=project: project.states("train")) == ["COMPLETED"]
+        project.wait(lambda project=project: project.states("train") == ["COMPLETED"], what="its row")
         check_training(project, left_alone)
