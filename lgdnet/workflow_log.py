@@ -112,7 +112,7 @@ def stages_file(log: Path) -> Path:
 
 def parsed(text: str, path: Path = Path("-")) -> Run:
     """A run from what Snakemake printed; of a dry run, its jobs are what would run."""
-    lines = text.splitlines()
+    lines = own_lines(text.splitlines())
     run, time = Run(path, planned=dict(planned_jobs(lines))), 0.0
     for index, line in enumerate(lines):
         if match := TIME.match(line):
@@ -139,6 +139,21 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
         elif line.startswith("Complete log"):
             run.ended = True
     return run
+
+
+def own_lines(lines: list[str]) -> list[str]:
+    """Without the logs of failed jobs that Snakemake shows between double lines: that of Slurm has a Snakemake's words."""
+    own, open_logs = [], []
+    for index, line in enumerate(lines):
+        is_rule = len(line) > 5 and not line.strip("=")
+        if is_rule and index and lines[index - 1].startswith("Logfile ") and lines[index - 1].endswith(":"):
+            open_logs.append(line)
+        elif is_rule and line in open_logs:
+            while open_logs.pop() != line:  # one in it that was cut off
+                pass
+        elif not open_logs:
+            own.append(line)
+    return own
 
 
 def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:

@@ -139,6 +139,16 @@ def test_a_training_that_was_stopped_too_often_says_what_to_raise(log):
     assert "raise jobs: train: hours, or train: restarts" in text
 
 
+def test_a_log_that_is_shown_in_the_log_is_not_read_as_the_runs_own(log):
+    """Snakemake shows the log of a failed job; in that of Slurm speaks the Snakemake inside the job."""
+    inside = ["rule train:", "    jobid: 0", "Error in rule train:", "    jobid: 0"]
+    cut_off = ["Logfile b.log:", "=" * 14, *inside]
+    shown = ["Logfile 13.log:", "=" * 15, *inside, *cut_off, "=" * 15, "Finished jobid: 2 (Rule: train)", ""]
+    before = parsed(log.read_text()).jobs
+    after = parsed(log.read_text() + "\n".join(shown)).jobs
+    assert set(after) == set(before) and after["2"].state == "done"
+
+
 def test_jobs_of_an_array_have_numbers_of_their_own(log):
     array = (
         "Submitted array job with Snakemake IDs 3,4 and SLURM job ID 21. The individual task IDs are 5-6.\n"
