@@ -163,7 +163,12 @@ rule fuse:
         rejected=results("manifest/rejected.csv"),
     output:
         scores=results(f"fusions/{{fusion}}/{CHALLENGE.evaluate.split}.h5"),
-        weights=results("fusions/{fusion}/weights.csv"),
+        weights=report(
+            results("fusions/{fusion}/weights.csv"),
+            caption="../report/weights.rst",
+            category="Fusion",
+            labels={"fusion": "{fusion}"},
+        ),
         study=results("fusions/{fusion}/study.csv"),
     log:
         results("logs/fuse/{fusion}.log"),
@@ -214,9 +219,11 @@ rule evaluate:
         manifest=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
         rejected=results("manifest/rejected.csv"),
     output:
-        leaderboard=results("leaderboard.csv"),
-        per_class=results("per_class.csv"),
-        confusions=results("confusions.csv"),
+        leaderboard=report(
+            results("leaderboard.csv"), caption="../report/leaderboard.rst", category="Accuracy"
+        ),
+        per_class=report(results("per_class.csv"), caption="../report/per_class.rst", category="Classes"),
+        confusions=report(results("confusions.csv"), caption="../report/confusions.rst", category="Classes"),
     log:
         results("logs/evaluate.log"),
     benchmark:
@@ -239,7 +246,7 @@ rule streams_table:
         manifest=results(f"manifest/{CHALLENGE.evaluate.split}.csv"),
         rejected=results("manifest/rejected.csv"),
     output:
-        results("streams.csv"),
+        report(results("streams.csv"), caption="../report/streams.rst", category="Accuracy"),
     log:
         results("logs/streams_table.log"),
     benchmark:
@@ -255,7 +262,7 @@ rule fusions_table:
     input:
         expand(results("fusions/{fusion}/study.csv"), fusion=CHALLENGE.fusions),
     output:
-        results("fusions.csv"),
+        report(results("fusions.csv"), caption="../report/fusions.rst", category="Fusion"),
     shell:
         "awk 'FNR > 1 || NR == 1' {input:q} > {output:q}.tmp && mv {output:q}.tmp {output:q}"
 
@@ -294,7 +301,7 @@ rule cost:
         results("leaderboard.csv"),
         tables(),
     output:
-        results("cost.csv"),
+        report(results("cost.csv"), caption="../report/cost.rst", category="Cost"),
     log:
         results("logs/cost.log"),
     params:
@@ -321,7 +328,7 @@ rule report:
         settings=rules.record_settings.output,
         features=evaluated_features(),
     output:
-        results("report.html"),
+        report(results("report.html"), caption="../report/report.rst", category="Everything"),
     log:
         results("logs/report.log"),
     params:

@@ -30,7 +30,7 @@ rule manifest:
     output:
         splits=[results(f"manifest/{split}.csv") for split in CHALLENGE.dataset.annotations],
         classes=results("manifest/classes.txt"),
-        rejected=results("manifest/rejected.csv"),
+        rejected=report(results("manifest/rejected.csv"), caption="../report/health.rst", category="Data"),
         health=results("manifest/health.csv"),
     log:
         results("logs/manifest.log"),

@@ -1,0 +1,160 @@
+"""Reports in Chromium: quiet, whole, usable by mouse, keys and screen readers, at two sizes and in two themes."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+from tests.browser.conftest import visited
+
+SERIOUS = {"serious", "critical"}
+
+
+def texts(page, selector: str) -> list[str]:
+    return page.eval_on_selector_all(selector, "cells => cells.map((cell) => cell.textContent)")
+
+
+@pytest.fixture(scope="module")
+def opened(browser, page_file):
+    """The page on a desktop, every plot drawn; tests leave it as they found it."""
+    with visited(browser, page_file) as opened:
+        opened.draw_all()
+        yield opened
+
+
+def test_the_page_is_quiet_and_nothing_leaves_it(opened, page_file):
+    assert opened.messages == []
+    beyond = [url for url in opened.requests if not url.startswith(("data:", page_file.resolve().as_uri()))]
+    assert beyond == []
+
+
+def test_the_browser_refuses_a_request_and_a_foreign_script(browser, page_file):
+    with visited(browser, page_file) as opened:
+        refused = opened.page.evaluate("fetch('https://example.org/').then(() => 'sent', () => 'refused')")
+        assert refused == "refused"
+        opened.page.evaluate(
+            "() => { const script = document.createElement('script'); script.textContent = 'window.ran = true';"
+            " document.body.append(script); }"
+        )
+        assert opened.page.evaluate("window.ran") is None
+        assert any("Content Security Policy" in message for message in opened.messages)
+
+
+def test_every_figure_is_drawn(opened):
+    page = opened.page
+    plots = page.query_selector_all(".plot")
+    assert len(plots) >= 5
+    for plot in plots:
+        marks = plot.eval_on_selector_all(
+            "svg .mark-group path, svg .mark-symbol path, svg .mark-rect path", "all => all.length"
+        )
+        box = plot.query_selector("svg").bounding_box()
+        assert marks > 0 and box["width"] > 300 and box["height"] > 40, plot.get_attribute("aria-label")
+        assert box["width"] <= plot.bounding_box()["width"] + 1, plot.get_attribute("aria-label")
+
+
+def test_every_picture_is_shown(opened):
+    page = opened.page
+    for picture in page.query_selector_all("img"):
+        picture.scroll_into_view_if_needed()
+    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth > 50)")
+    assert page.evaluate("[...document.images].every((one) => one.alt.length > 10)")
+
+
+def test_a_table_sorts_by_number_and_by_word_with_the_keyboard(opened):
+    page = opened.page
+    heads = texts(page, "#leaderboard-table thead th")
+    column = heads.index("Top-1 %") + 1
+    cells = f"#leaderboard-table tbody tr > :nth-child({column})"
+    before = texts(page, cells)
+    button = page.locator(f"#leaderboard-table thead th:nth-child({column}) button")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert (
+        page.locator(f"#leaderboard-table thead th:nth-child({column})").get_attribute("aria-sort")
+        == "descending"
+    )
+    values = [float(text) for text in texts(page, cells)]
+    assert values == sorted(values, reverse=True) and sorted(texts(page, cells)) == sorted(before)
+    page.keyboard.press("Space")
+    values = [float(text) for text in texts(page, cells)]
+    assert values == sorted(values)
+    page.locator("#leaderboard-table thead th:first-child button").click()
+    names = texts(page, "#leaderboard-table tbody th")
+    assert names == sorted(names, key=str.casefold) or len(names) < 2
+
+
+def test_a_table_shows_only_rows_that_hold_every_word(opened):
+    page = opened.page
+    rows = page.locator("#classes-table tbody tr")
+    total = rows.count()
+    name = texts(page, "#classes-table tbody th")[-1]
+    field = page.locator("#classes-table [data-filter]")
+    field.fill(name)
+    shown = page.locator("#classes-table tbody tr:visible")
+    assert 1 <= shown.count() < total
+    assert page.locator("#classes-table [data-count]").text_content() == f"{shown.count()} of {total} rows"
+    field.fill("no such class anywhere")
+    assert page.locator("#classes-table tbody tr:visible").count() == 0
+    field.fill("")
+    assert page.locator("#classes-table tbody tr:visible").count() == total
+
+
+def test_the_matrix_is_drawn_and_answers_to_keys_and_filter(opened):
+    page = opened.page
+    canvas, readout = (
+        page.locator("#confusion-matrix canvas"),
+        page.locator("#confusion-matrix [data-readout]"),
+    )
+    canvas.scroll_into_view_if_needed()
+    painted = page.eval_on_selector(
+        "#confusion-matrix canvas",
+        "(canvas) => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((v) => v > 0)",
+    )
+    assert painted
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    first = readout.text_content()
+    assert "videos" in first
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert readout.text_content() != first
+    page.keyboard.press("n")
+    assert "taken for" in readout.text_content() or "No mistakes" in readout.text_content()
+    for key in ("+", "+", "-", "0"):
+        page.keyboard.press(key)
+    field = page.locator("#confusion-matrix [data-classes]")
+    field.fill("no such class anywhere")
+    assert readout.text_content() == "No class has such a name."
+    field.fill("")
+    canvas.hover(position={"x": 200, "y": 200})
+    assert "videos" in readout.text_content()
+
+
+def test_the_theme_can_be_chosen(opened):
+    page = opened.page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    button = page.locator("#theme")
+    button.click()
+    button.click()
+    assert button.text_content() == "Theme: dark" and page.evaluate(ground) != light
+    button.click()
+    assert button.text_content() == "Theme: system" and page.evaluate(ground) == light
+
+
+@pytest.mark.parametrize(
+    ("size", "theme"), [("desktop", "light"), ("desktop", "dark"), ("phone", "light"), ("phone", "dark")]
+)
+def test_both_sizes_in_both_themes(browser, page_file, shots, size, theme):
+    """Nothing is wider than the window, axe finds nothing serious, and a picture is left to be looked at."""
+    with visited(browser, page_file, size=size, theme=theme) as opened:
+        page = opened.page
+        opened.draw_all()
+        assert opened.messages == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.evaluate("scrollTo(0, 0)")
+        page.screenshot(path=shots / f"{page_file.parent.name}-{size}-{theme}.png", full_page=True)
+        faults = [fault for fault in Axe().run(page).response["violations"] if fault["impact"] in SERIOUS]
+        assert not faults, "\n".join(
+            f"{fault['id']}: {fault['help']}: {[node['html'][:160] for node in fault['nodes'][:3]]}"
+            for fault in faults
+        )
