@@ -102,7 +102,7 @@ def test_a_deleted_table_is_made_again(workspace, name):
 def test_every_declared_output_is_remade_when_it_is_deleted(workspace):
     """All files of a finished challenge but logs, benchmarks and what lies beside the outputs undeclared."""
     undeclared = {"logs", "benchmarks", "checkpoints", "tensorboard"}
-    beside = {"history.csv", "probes.jsonl", "duplicates.csv"}
+    beside = {"history.csv", "probes.jsonl", "duplicates.csv", ".at-work"}
     files = [
         path
         for path in sorted(workspace.results.rglob("*"))

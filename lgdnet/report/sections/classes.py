@@ -180,7 +180,7 @@ def confusion(finished: Finished, judged: Judgement) -> Section:
         "diagonal. The pairs most confused are in the table below."
     )
     explained = (
-        "A line is what the videos of a class are, a column what they are taken for; darker is a larger share of the line, and "
+        "A line is what the videos of a class are, a column what they are taken for; stronger is a larger share of the line, and "
         "the diagonal, in another colour, is right. Point at a cell, or move with the arrow keys, to read it."
     )
     return Section(
