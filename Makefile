@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-slurm test-browser lint format bench constraints schema dag clean
+.PHONY: demo test test-slow test-all test-slurm test-browser lint format bench constraints schema dag clean
 
 # The sample challenge, from rendered videos to the leaderboard.
 demo: .venv/installed
@@ -14,6 +14,10 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow and not slurm and not browser"
 
+# The slow ones: the whole workflow, kills, real encoders, every documented command.
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -n 2 -m "(slow or workflow) and not slurm and not browser" -rs $(OPTIONS)
+
 # All tests, the whole workflow included.
 test-all: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser"
@@ -21,13 +25,13 @@ test-all: .venv/installed
 # On a Slurm that is started for it on this machine: two virtual nodes, fake GPUs. Needs Debian's packages,
 # which are installed when this runs as root (`python tests/slurm/cluster.py install`).
 test-slurm: .venv/installed
-	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 4 --maxschedchunk 1 -m slurm tests/slurm --durations 5 --timeout 1800 -o timeout_func_only=true $(OPTIONS)
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 4 --maxschedchunk 1 -m slurm tests/slurm --durations 5 --timeout 900 -o timeout_func_only=true $(OPTIONS)
 
 # The report, opened in Debian's Chromium, which is installed when this runs as root: made-up challenges, the sample if
 # `make demo` ran, and a finished challenge of yours with LGDNET_FINISHED=results/NAME.
 test-browser: .venv/installed
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest -m browser tests/browser --durations 5 --timeout 600
+	$(BIN)/python -m pytest -m browser tests/browser --durations 5 --timeout 600 $(OPTIONS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .
