@@ -1,8 +1,10 @@
 """Costs, the table of failed jobs, status, and what a cluster does not have: from files and recorded answers."""
 
 import errno
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 
@@ -89,6 +91,23 @@ def test_status_says_how_a_run_ended(log):
     assert status.run(log).endswith(f"this run has ended, nothing failed: {log}")
     log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
     assert "this run has ended, 1 jobs failed for good (`lgdnet failed` says why)" in status.run(log)
+
+
+def test_status_says_that_a_killed_snakemake_is_gone(tmp_path, log):
+    folder, held = tmp_path / ".snakemake/log", tmp_path / "results/t/.at-work"
+    folder.mkdir(parents=True)
+    held.parent.mkdir(parents=True)
+    path = log.rename(folder / log.name)
+    for pid, gone in ((os.getpid(), False), (ended_process(), True)):
+        worker = {"host": socket.gethostname(), "pid": pid, "since": "now", "log": str(path)}
+        held.write_text(json.dumps(worker))
+        assert ("no longer at work: start it again" in status.run(path)) == gone
+
+
+def ended_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
 
 
 def test_status_does_not_show_the_words_of_an_attempt_of_before(log):

@@ -3,9 +3,12 @@
 Read from files alone, so it works in another terminal while the workflow runs, and on another machine.
 """
 
+import os
+import socket
 from collections import Counter
 from pathlib import Path
 
+from lgdnet import one_start
 from lgdnet.workflow_log import Job, Run, newest_log, read_log
 
 HIDDEN = ("all",)  # targets without work
@@ -38,8 +41,23 @@ def running(found: Run) -> list[str]:
         failed = len(found.of("failed"))
         outcome = f"{failed} jobs failed for good (`lgdnet failed` says why)" if failed else "nothing failed"
         return [f"\nthis run has ended, {outcome}: {found.path}"]
+    gone = ["\nits snakemake is no longer at work: start it again"] if is_gone(found.path) else []
     jobs = [job for job in found.of("running") if job.rule not in HIDDEN]
-    return ["", *(f"{name(job)}: {last_word(job)}" for job in jobs)] if jobs else []
+    return [*gone, "", *(f"{name(job)}: {last_word(job)}" for job in jobs)] if jobs else gone
+
+
+def is_gone(log: Path) -> bool:
+    """Whether the Snakemake of a log was one of this machine and is there no more."""
+    for path in log.parent.parent.parent.glob(f"results/*/{one_start.NAME}"):
+        worker = one_start.holder(path)
+        if worker and Path(worker.log).name == log.name and worker.host == socket.gethostname():
+            try:
+                os.kill(worker.pid, 0)
+            except ProcessLookupError:
+                return True
+            except PermissionError:  # somebody else's
+                return False
+    return False
 
 
 def name(job: Job) -> str:
