@@ -33,6 +33,11 @@ from lgdnet.sources import clips_of, rows_without_clips
 from lgdnet.streams import Stream
 
 SECONDS_PER_STEP = 3600.0  # a decoder that takes longer is taken for hung
+LOADING = {
+    "frame": "decode",
+    "flow": "flow",
+    "audio": "sound",
+}  # what making the clips of a modality is called
 
 
 @dataclass(frozen=True)
@@ -186,7 +191,7 @@ class Predictor:
         media = media_of(self.finished, stream, looked, sound, self.device)
         source = clips_of(stream.settings, looked.manifest, media)
         out = folder / f"{name}.h5"
-        loading = {"frame": "decode", "flow": "flow", "audio": "sound"}[stream.settings.modality]
+        loading = LOADING[stream.settings.modality]
         with features_writer(out, stream, settings, [looked.video_id]) as writer:
             if rows_without_clips(source):
                 writer.add_absent(looked.video_id)
@@ -201,7 +206,7 @@ class Predictor:
                     self.device,
                 )
                 loaded = clock.seconds[loading] - before
-                clock.seconds[name] = time.perf_counter() - start - loaded
+                clock.seconds[network_part(name)] = time.perf_counter() - start - loaded
                 writer.add(looked.video_id, *said)
         return read_features([out])
 
@@ -242,3 +247,8 @@ class Predictor:
         with clock.part("fusion"):
             scores, present = fusion.predict(self.fitted, streams, np.arange(1))
         return scores[0] if present[0] else None
+
+
+def network_part(stream: str) -> str:
+    """What the time of a stream's network is called."""
+    return f"{stream} network" if stream in LOADING.values() else stream

@@ -1,5 +1,6 @@
 """A finished challenge and new videos in, the best classes of each video out."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def run(
     with opened(challenge, config=config) as finished:
         files = listed(videos, finished)
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
-            failures = []
+            failures: list[str] = []
+            written: set[Path] = set()
             for path in files:
                 try:
                     found = predictor.predict(path, plain_name(path.stem))
@@ -49,7 +51,7 @@ def run(
                         else as_text(found, count, members=members)
                     )
                     if annotate is not None:
-                        say(f"wrote {annotated(found, annotate, count)}")
+                        say(f"wrote {annotated(found, annotate, count, written)}")
                 except InputError as error:
                     failures.append(str(error))
                     say(f"error: {error}")
@@ -72,10 +74,13 @@ def listed(videos: Sequence[Path], finished: Finished) -> list[Path]:
     return files
 
 
-def annotated(prediction: Prediction, folder: Path, count: int) -> Path:
-    """The video with its best classes written on it, in a folder."""
+def annotated(prediction: Prediction, folder: Path, count: int, written: set[Path]) -> Path:
+    """The video with its best classes written on it, in a folder; `written` are those of other videos."""
     from lgdnet.prediction.annotation import annotate
 
-    out = folder / f"{prediction.path.stem}.mp4"
+    stem = prediction.path.stem
+    names = (f"{stem}.mp4" if i == 1 else f"{stem}-{i}.mp4" for i in itertools.count(1))
+    out = next(folder / name for name in names if folder / name not in written)
+    written.add(out)
     annotate(prediction.path, out, prediction.top(count), num_frames=prediction.num_frames)
     return out

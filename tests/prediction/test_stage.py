@@ -1,0 +1,171 @@
+"""What a user sees of `predict` and `explain`: bars, JSON, broken videos named, annotated copies, strips."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+
+from lgdnet.prediction.answers import bar
+from lgdnet.prediction.finished import PredictionError
+from lgdnet.prediction.networks import chosen_device
+from lgdnet.prediction.opening import opened
+from lgdnet.prediction.predictor import Predictor
+from lgdnet.prediction.words import bars, fitting, width_of
+from lgdnet.settings import changed
+from lgdnet.stages import explain, predict
+from tests.prediction.made_up import CLASSES
+
+
+def run(videos, challenge, **options):
+    shown = []
+    failures = predict.run(videos, challenge=challenge.root, show=shown.append, **options)
+    return shown, failures
+
+
+def test_a_broken_video_is_named_and_the_others_are_done(challenge, tmp_path, capsys):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(challenge.path("silent").read_bytes()[:2000])
+    videos = [challenge.path("silent"), broken, tmp_path / "missing.mp4", challenge.path("brief")]
+    shown, failures = run(videos, challenge, row="frame/average_pool")
+    assert [text.split(" ")[0] for text in shown] == [str(videos[0]), str(videos[3])]
+    assert failures[0].startswith(f"{broken}: an mp4 without its index") and failures[1].endswith(
+        "no such file"
+    )
+    assert "2 of 4 videos predicted, 2 failed" in capsys.readouterr().err
+
+
+def test_the_answer_has_bars_and_times(challenge):
+    (text,), _ = run([challenge.path("sounding")], challenge, members=True)
+    lines = text.splitlines()
+    assert lines[0].endswith("(30 frames, 1.9 s, sound)")
+    scores = [float(line.split()[-2]) for line in lines[1:4]]
+    assert scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(100, abs=0.2)
+    assert {line.strip().split(":")[0] for line in lines[4:8]} >= {"frame/tcp", "sound/max_pool", "together"}
+    assert " s: check " in text and "fusion " in text
+
+
+def test_json_has_one_line_per_video_and_every_member(challenge):
+    lines, failures = run(
+        [challenge.path("silent"), challenge.path("rotated")], challenge, as_lines=True, count=2
+    )
+    assert failures == []
+    silent, rotated = (json.loads(line) for line in lines)
+    assert silent["row"] == "all" and silent["silent"] == ["sound/max_pool"]
+    assert len(rotated["top"]) == 2 and {one["label"] for one in rotated["top"]} <= set(CLASSES)
+    assert "schön hören" in "".join(run([challenge.path("silent")], challenge, as_lines=True)[0])
+    assert set(rotated["members"]) == {
+        "frame/average_pool",
+        "flow/average_pool",
+        "frame/tcp",
+        "sound/max_pool",
+        "together",
+    }
+
+
+def test_a_folder_is_all_videos_in_it(challenge, tmp_path):
+    shown, failures = run([challenge.videos], challenge, row="frame/average_pool")
+    assert len(shown) == 6 and failures == []
+    with pytest.raises(PredictionError, match="no videos in this folder"):
+        run([tmp_path], challenge)
+
+
+def test_an_annotated_copy_has_every_frame_at_its_time_and_the_sound(challenge, tmp_path):
+    _, failures = run([challenge.path("irregular")], challenge, row="frame/average_pool", annotate=tmp_path)
+    assert failures == []
+    times = []
+    for path in (challenge.path("irregular"), tmp_path / "irregular.mp4"):
+        with av.open(str(path)) as container:
+            assert len(container.streams.audio) == 1
+            frames = [(frame.time, frame.width, frame.height) for frame in container.decode(video=0)]
+        times.append(np.array([time for time, _, _ in frames]))
+    assert np.allclose(times[0] - times[0][0], times[1] - times[1][0], atol=2e-3)
+    assert frames[0][1] >= 360 and frames[0][2] > frames[0][1] * 96 // 128  # enlarged, with bars below
+
+
+def test_copies_of_equal_names_do_not_overwrite_each_other_or_the_source(challenge, tmp_path):
+    (tmp_path / "a").mkdir()
+    other = tmp_path / "a/silent.mkv"
+    other.write_bytes(challenge.path("silent").read_bytes())
+    videos = [challenge.path("silent"), other]
+    _, failures = run(videos, challenge, row="frame/average_pool", annotate=tmp_path / "out")
+    assert failures == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["silent-2.mp4", "silent.mp4"]
+    before = challenge.path("silent").read_bytes()
+    _, failures = run(
+        [challenge.path("silent")], challenge, row="frame/average_pool", annotate=challenge.videos
+    )
+    assert "would be written over" in failures[0] and challenge.path("silent").read_bytes() == before
+
+
+def test_rows_that_cannot_be_are_refused_with_what_there_is(challenge):
+    with opened(challenge.root) as finished:
+        with pytest.raises(PredictionError, match="no row is called 'frame/tpc'; did you mean 'frame/tcp'"):
+            finished.chosen_row("frame/tpc")
+        with pytest.raises(PredictionError, match=r"needs scores of another tool \(foreign\)"):
+            finished.chosen_row("with-others")
+        assert "with-others" not in finished.rows()
+
+
+def test_a_network_of_other_settings_is_refused(challenge, tmp_path):
+    changed_file = tmp_path / "other.yaml"
+    values = json.loads(changed(challenge.challenge))
+    values["streams"]["frame"]["clip_length"] = 16
+    changed_file.write_text(json.dumps(values))
+    with (
+        opened(challenge.root, config=changed_file) as finished,
+        pytest.raises(PredictionError, match=r"streams/frame/model.safetensors: trained with other settings"),
+    ):
+        Predictor(finished, "frame/average_pool")
+
+
+def test_a_gpu_that_is_not_there_is_an_error():
+    import torch
+
+    if torch.cuda.is_available():
+        assert chosen_device("auto").type == "cuda"
+    else:
+        assert chosen_device("auto").type == "cpu"
+        with pytest.raises(PredictionError, match="no CUDA device here"):
+            chosen_device("cuda")
+
+
+def test_bars_and_words_fit():
+    assert bar(0, 4) == "    " and bar(1, 4) == "████" and bar(0.5, 4) == "██  " and len(bar(0.33, 4)) == 4
+    assert width_of(fitting("a very long name of a class", 60, 14), 14) <= 60
+    picture = bars([("one", 1.0), ("a class with a name that does not end" * 3, 0.0)], 320, 14)
+    assert picture.shape[1] == 320 and picture.dtype == np.uint8
+
+
+@pytest.mark.parametrize("stream", ["frame", "flow", "sound"])
+def test_a_strip_is_drawn_for_every_modality(challenge, tmp_path, stream):
+    import cv2
+
+    out = tmp_path / "strip.png"
+    found = explain.run(challenge.path("sounding"), out, challenge=challenge.root, stream=stream, label="run")
+    assert found.label == "run" and found.is_sum
+    assert found.local + found.global_ + found.constant == pytest.approx(found.logit, abs=1e-4)
+    picture = cv2.imread(str(out))
+    assert picture.shape[0] > 200 and picture.shape[1] >= 3 * 150
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+def test_explain_takes_the_class_that_the_stream_finds_best(challenge, tmp_path):
+    found = explain.run(challenge.path("silent"), tmp_path / "a.png", challenge=challenge.root)
+    assert found.stream == "frame"
+    others = [
+        explain.run(challenge.path("silent"), tmp_path / "b.png", challenge=challenge.root, label=label).logit
+        for label in CLASSES
+    ]
+    assert found.logit == pytest.approx(max(others), abs=1e-5)
+
+
+def test_what_cannot_be_explained_is_refused(challenge, tmp_path):
+    out = tmp_path / "a.png"
+    with pytest.raises(PredictionError, match="no stream is called 'frames'; did you mean 'frame'"):
+        explain.run(challenge.path("silent"), out, challenge=challenge.root, stream="frames")
+    with pytest.raises(PredictionError, match="no class is called 'walk'"):
+        explain.run(challenge.path("silent"), out, challenge=challenge.root, label="walk")
+    with pytest.raises(PredictionError, match="nothing to hear, and 'sound' listens"):
+        explain.run(challenge.path("silent"), out, challenge=challenge.root, stream="sound")
+    assert not out.exists()
