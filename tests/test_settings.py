@@ -17,6 +17,8 @@ from lgdnet.settings import (
     json_schema,
     parse,
     read_challenge,
+    read_recorded,
+    recorded,
     reference,
 )
 
@@ -137,6 +139,31 @@ def test_a_missing_annotation_file_is_named_before_anything_is_planned(tmp_path)
         f"config.yaml: dataset: annotations: validation: {tmp_path / 'validation.csv'}: no such file. "
         "Correct the path or data_root."
     )
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "config.yaml", *sorted((ROOT / "challenges").glob("*.yaml"))], ids=str
+)
+def test_recorded_settings_read_back_as_they_were(path, tmp_path):
+    left_out = {"stream_defaults", "jobs", "threads"}  # filled into the streams; no matter of results
+    challenge = read_challenge(path)
+    (tmp_path / "challenge.json").write_text(recorded(challenge))
+    again = read_recorded(tmp_path / "challenge.json")
+    assert again.model_dump(exclude=left_out) == challenge.model_dump(exclude=left_out)
+    assert list(again.streams) == list(challenge.streams)  # the order is that of the rows
+
+
+def test_a_value_of_a_stream_that_is_the_general_default_survives_recording(tmp_path):
+    """A stream that sets back what stream_defaults changed must not get it from there again."""
+    values = {
+        "challenge": "x",
+        "dataset": {"annotations": {"train": "a", "validation": "b"}},
+        "stream_defaults": {"clip_length": 32},
+        "streams": {"a": {"clip_length": 16}, "b": {}},
+    }
+    (tmp_path / "challenge.json").write_text(recorded(challenge_of(values, source="here")))
+    again = read_recorded(tmp_path / "challenge.json")
+    assert (again.streams["a"].clip_length, again.streams["b"].clip_length) == (16, 32)
 
 
 def test_the_sample_says_how_it_is_rendered(tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -44,35 +45,40 @@ def write_pictures(
 ) -> float:
     """Every frame at its own time, above the bars. -> when the first one is shown, seconds"""
     with opened(source) as (container, stream):
-        codec = stream.codec_context
-        scale = Scaler(min(max(codec.width and min(codec.width, codec.height), SMALLEST), LARGEST))
+        scale = Scaler(legible(stream.codec_context.width, stream.codec_context.height))
+        frames = progress(decoded(container, stream), what=source.name, total=num_frames, unit="frames")
         time_base = stream.time_base or Fraction(1, 90000)
-        first: int | None = None
-        last = -1
-        encoder, below = None, None
-        for frame in progress(
-            decoded(container, stream), what=f"{source.name}", total=num_frames, unit="frames"
-        ):
+        encoder, below = None, np.zeros((0, 0, 3), np.uint8)
+        start, last = 0, -1
+        for frame in frames:
             picture = scale(frame)
-            if encoder is None or below is None:
+            if encoder is None:
+                start = frame.pts or 0
                 below = bars(scores, picture.shape[1], max(picture.shape[1] // 30, 14))
-                height = (len(picture) + len(below)) // 2 * 2
-                encoder = out.add_stream(
-                    "libx264", rate=stream.average_rate or Fraction(25), options={"crf": "20"}
-                )
-                encoder.width, encoder.height = picture.shape[1] // 2 * 2, height
-                encoder.pix_fmt, encoder.codec_context.time_base = "yuv420p", time_base
-                encoder.codec_context.thread_count = 1
+                encoder = add_encoder(out, stream, picture.shape[1], len(picture) + len(below))
                 announce_sound(container, out)
-                first = frame.pts or 0
-            stamp = max(
-                last + 1, (frame.pts if frame.pts is not None else last + 1 + (first or 0)) - (first or 0)
-            )
             whole = np.concatenate([picture, below])[: encoder.height, : encoder.width]
             made = av.VideoFrame.from_ndarray(np.ascontiguousarray(whole), format="rgb24")
-            made.pts, made.time_base, last = stamp, time_base, stamp
+            last = max(last + 1, frame.pts - start if frame.pts is not None else 0)  # stamps rise strictly
+            made.pts, made.time_base = last, time_base
             out.mux(encoder.encode(made))
         if encoder is None:
             raise PredictionError(f"{source}: no frame decodes.")
         out.mux(encoder.encode(None))
-        return float((first or 0) * time_base)
+        return float(start * time_base)
+
+
+def legible(width: int, height: int) -> int:
+    """The short side of the copy's pictures, pixels."""
+    return min(max(min(width, height), SMALLEST), LARGEST)
+
+
+def add_encoder(
+    out: "av.container.OutputContainer", source: "av.VideoStream", width: int, height: int
+) -> Any:
+    """H.264 at the times of the source, with even sides, as 4:2:0 needs."""
+    encoder: Any = out.add_stream("libx264", rate=source.average_rate or Fraction(25), options={"crf": "20"})
+    encoder.width, encoder.height, encoder.pix_fmt = width // 2 * 2, height // 2 * 2, "yuv420p"
+    encoder.codec_context.time_base = source.time_base or Fraction(1, 90000)
+    encoder.codec_context.thread_count = 1
+    return encoder

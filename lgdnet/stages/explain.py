@@ -156,18 +156,21 @@ def numbers(clip: Clip) -> tuple[float, float, float, float]:
 def draw(out: Path, clips: list[Clip], video: Path, stream: str, label: str, is_sum: bool) -> None:
     """The strip as a PNG, whole or not at all."""
     title = f"{label}   -   {stream} on {video.name}"
-    notes = [
-        "bars: orange the local path, green the global path, grey the constant; right speaks for the class"
-    ]
-    if is_sum:
-        notes.append(
-            "red places speak for the class, blue against it; places, global path and constant add up to the logit"
-        )
-    else:
-        notes.append(
-            "by gradient, as this head is not linear: where it looks, not shares that add up to the logit"
-        )
-    done, png = cv2.imencode(".png", strip(clips, title, notes)[..., ::-1])
+    done, png = cv2.imencode(".png", strip(clips, title, notes_of(is_sum))[..., ::-1])
     assert done, "OpenCV could not encode a PNG"
     with atomic(out) as tmp:
         tmp.write_bytes(png.tobytes())
+
+
+def notes_of(is_sum: bool) -> list[str]:
+    """What the picture says of itself."""
+    bars = "bars: orange the local path, green the global path, grey the constant; right speaks for the class"
+    if is_sum:
+        return [
+            bars,
+            "red places speak for the class, blue against it; places, global path and constant add up to the logit",
+        ]
+    return [
+        bars,
+        "by gradient, as this head is not linear: where it looks, not shares that add up to the logit",
+    ]

@@ -75,6 +75,17 @@ def test_the_default_depends_on_the_device(device, name):
     assert default_algorithm(device) == name
 
 
+@pytest.mark.parametrize("preset", ["ultrafast", "fast", "medium"])
+def test_a_field_does_not_depend_on_which_others_are_asked_for_with_it(preset):
+    """At this size OpenCV's DIS chooses other scales in its first call than later."""
+    frames = shifted(5, 32, 43, dx=1.5, dy=0.5)
+    parameters = {"preset": preset}
+    together = compute_flow("dis", frames, parameters=parameters)
+    for i in range(4):
+        alone = compute_pairs("dis", frames[i : i + 1], frames[i + 1 : i + 2], parameters=parameters)
+        assert np.array_equal(alone[0], together[i]), i
+
+
 def test_one_frame_has_no_flow():
     with pytest.raises(FlowError, match="flow needs two frames, this video has 1"):
         compute_flow("dis", np.zeros((1, 32, 32), np.uint8))

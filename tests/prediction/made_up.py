@@ -20,7 +20,7 @@ from lgdnet.settings import Challenge, challenge_of, fusion_leaves, fusion_tree,
 from lgdnet.sources import Media, recipe_wanted
 from lgdnet.stages import aggregate, audio, cache, dump, flow, fuse
 from lgdnet.stages import media as transcoding
-from lgdnet.streams import network_of, write_stream
+from lgdnet.streams import clip_shape, network_of, write_stream
 from tests.media.barcodes import write_video
 
 CLASSES = ["jump", "run", "schön hören"]
@@ -153,13 +153,7 @@ def dump_stream(challenge: Challenge, name: str, manifest: Path, video_root: Pat
         cache.run(manifest, video_root, root / "cache/test.h5", challenge.cache)
     if (root / stage / "test.h5").exists():
         stored = [root / stage / "test.h5"]
-    network = network_of(settings, len(CLASSES))
-    with torch.no_grad():  # what starts at zero would hide a mistake
-        for parameter in (
-            *network.head.parameters(),
-            *(p for n, p in network.named_parameters() if "W_xg" in n),
-        ):
-            parameter.add_(0.1 * torch.randn_like(parameter))
+    network = random_network(settings)
     generator = np.random.default_rng(0)
     statistics = MelStatistics(
         generator.normal(-8, 1, NUM_MELS).astype(np.float32),
@@ -176,6 +170,20 @@ def dump_stream(challenge: Challenge, name: str, manifest: Path, video_root: Pat
     dump.run(
         model=model, manifest=manifest, video_root=video_root, out=out, settings=settings.dump, stored=stored
     )
+
+
+def random_network(settings) -> torch.nn.Module:
+    """With statistics of batch norm that fit, so that features are moderate; nothing that would hide a mistake is zero."""
+    network = network_of(settings, len(CLASSES))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "head" in name or "W_xg" in name:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        for module in network.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.momentum = 1.0
+        network.train()(torch.randn(4, *clip_shape(settings)))
+    return network.eval()
 
 
 def aggregate_all(challenge: Challenge, manifest: Path, root: Path) -> None:

@@ -169,3 +169,7 @@ def test_what_cannot_be_explained_is_refused(challenge, tmp_path):
     with pytest.raises(PredictionError, match="nothing to hear, and 'sound' listens"):
         explain.run(challenge.path("silent"), out, challenge=challenge.root, stream="sound")
     assert not out.exists()
+
+
+def test_a_head_that_is_not_linear_is_said_in_the_picture():
+    assert "by gradient" in explain.notes_of(False)[1] and "add up" in explain.notes_of(True)[1]
