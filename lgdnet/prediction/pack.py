@@ -88,14 +88,15 @@ def parsed(text: bytes, path: Path) -> dict[str, Any]:
     try:
         about = json.loads(text)
         known = about.pop("digest")
-        if about["format"] != FORMAT:
-            raise PackError(f"{path}: format {about['format']!r}, {FORMAT!r} is needed. Pack it again.")
+        found = about["format"]
         names = list(about["files"])
         is_whole = digest(about) == known and all(
             {"bytes", "sha256"} <= set(f) for f in about["files"].values()
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        names, is_whole = [], False
+        names, is_whole, found = [], False, FORMAT
+    if found != FORMAT:
+        raise PackError(f"{path}: format {found!r}, {FORMAT!r} is needed. Pack it again.")
     if not is_whole:
         raise PackError(f"{path}: its {MANIFEST} is damaged. {AGAIN}")
     for name in names:

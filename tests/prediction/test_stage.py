@@ -12,7 +12,7 @@ from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import Predictor
 from lgdnet.prediction.words import bars, fitting, width_of
-from lgdnet.settings import changed
+from lgdnet.settings import recorded
 from lgdnet.stages import explain, predict
 from tests.prediction.made_up import CLASSES
 
@@ -41,7 +41,7 @@ def test_the_answer_has_bars_and_times(challenge):
     assert lines[0].endswith("(30 frames, 1.9 s, sound)")
     scores = [float(line.split()[-2]) for line in lines[1:4]]
     assert scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(100, abs=0.2)
-    assert {line.strip().split(":")[0] for line in lines[4:8]} >= {"frame/tcp", "sound/max_pool", "together"}
+    assert {line.strip().split(":")[0] for line in lines[4:9]} >= {"frame/tcp", "sound/max_pool", "together"}
     assert " s: check " in text and "fusion " in text
 
 
@@ -109,7 +109,7 @@ def test_rows_that_cannot_be_are_refused_with_what_there_is(challenge):
 
 def test_a_network_of_other_settings_is_refused(challenge, tmp_path):
     changed_file = tmp_path / "other.yaml"
-    values = json.loads(changed(challenge.challenge))
+    values = json.loads(recorded(challenge.challenge))
     values["streams"]["frame"]["clip_length"] = 16
     changed_file.write_text(json.dumps(values))
     with (
