@@ -135,7 +135,8 @@ def install() -> None:
         policy.chmod(0o755)
     try:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["apt-get", "update", "-qq"], [*hint.split(), "-y", "-qq"]):
+        patient = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
+        for command in (["apt-get", "update", *patient], [*hint.split(), "-y", *patient]):
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode and command[1] == "install":
                 raise ClusterError(f"{hint}: {done.stderr.strip()[-500:]}")
