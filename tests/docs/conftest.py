@@ -45,7 +45,7 @@ class Project:
     def run(self, command: str, *, timeout_sec: int = 1500) -> subprocess.CompletedProcess[str]:
         """A command as a reader types it, in bash; `python` and `lgdnet` are those of the environment."""
         env = os.environ | {
-            "PATH": f"{self.folder}/.venv/bin:{self.folder}/.programs",
+            "PATH": f"{self.folder}/.venv/bin:{self.folder.parent}/programs",
             "PYTHONPATH": str(self.folder),  # the package of this copy, as its own environment would have
             "OMP_NUM_THREADS": "1",
         }
@@ -87,6 +87,7 @@ def prepared(tmp_path_factory, worker_id) -> Project:
 def project(prepared, tmp_path) -> Project:
     """A copy that a test may change."""
     shutil.copytree(prepared.folder, tmp_path / "lgdnet", symlinks=True)
+    (tmp_path / "programs").symlink_to(prepared.folder.parent / "programs")
     return Project(tmp_path / "lgdnet")
 
 
@@ -95,7 +96,7 @@ def prepare(folder: Path) -> None:
 
     shutil.copytree(ROOT, folder, ignore=NOT_COPIED, symlinks=True)
     link_environment(folder / ".venv")
-    link_programs(folder / ".programs")
+    link_programs(folder.parent / "programs")  # not among the files that `make format` writes
     sample.run(folder / "data/sample", videos_per_class=VIDEOS_PER_CLASS)
     (folder / "config.yaml").write_text(smaller((folder / "config.yaml").read_text()))
     project = Project(folder)
@@ -119,7 +120,7 @@ def link_environment(venv: Path) -> None:
 
 def link_programs(folder: Path) -> None:
     """Every program of this machine but Slurm's: half a Slurm, installed and not running, is a fault of its own."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for place in reversed(os.environ["PATH"].split(os.pathsep)):
         for program in Path(place).iterdir() if Path(place).is_dir() else []:
             link = folder / program.name
