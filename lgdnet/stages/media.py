@@ -168,6 +168,9 @@ def summary(table: pd.DataFrame) -> str:
 
 def collect(shards: list[Path], manifest: Path, out: Path) -> None:
     """Join the rows of all shards to the manifest of the transcoded videos, in the order of `manifest`."""
+    missing = next((path for path in shards if not path.exists()), None)
+    if missing:
+        raise ManifestError(f"{missing} does not exist; `lgdnet media` writes it")
     table = pd.concat([pd.read_csv(p, dtype=COLUMNS, keep_default_na=False, na_values={c: [""] for c in REPORT_COLUMNS})
                        for p in shards], ignore_index=True)  # fmt: skip
     expected = read_manifest(manifest).video_ids.tolist()

@@ -58,7 +58,13 @@ def test_an_example_is_cut_between_words_and_never_inside_quotes():
     ]
 
 
+# Examples that read what the example of another command wrote.
+AFTER = {"media-manifest": "media"}
+
+
 @pytest.mark.workflow
 @pytest.mark.parametrize("name", names())
 def test_the_example_of_every_help_works_as_printed(name, project):
+    if name in AFTER:
+        project.must(example_of(AFTER[name]))
     project.must(example_of(name))

@@ -179,6 +179,10 @@ def test_shards_become_a_manifest_of_the_transcoded_videos(challenge, capsys):
     assert "media: 5 videos" in capsys.readouterr().err
     with pytest.raises(ManifestError, match=r"the shards hold 2 videos, .* lists 5"):
         stage.collect(shards[:1], challenge / "train.csv", challenge / "media/train.csv")
+    with pytest.raises(ManifestError, match=r"0002\.csv does not exist; `lgdnet media` writes it"):
+        stage.collect(
+            [*shards, challenge / "media/0002.csv"], challenge / "train.csv", challenge / "media/train.csv"
+        )
 
 
 def test_a_killed_shard_makes_only_what_is_missing(challenge):
