@@ -148,7 +148,7 @@ def own_videos(folder: Path) -> None:
     rows = []
     for split in ("train", "validation"):
         lists = csv.DictReader((folder / f"data/sample/{split}.csv").open())
-        healthy = [row for row in lists if "disc" in row["label"] or "bell ringing high" in row["label"]]
+        healthy = [row for row in lists if "disc" in row["label"] or "bell" in row["label"]]
         for number, row in enumerate(healthy):
             label = "cooking" if "disc" in row["label"] else "sawing"
             video = folder / f"mine/videos/{label}/{split}{number}.mp4"
