@@ -94,9 +94,15 @@ def test_a_model_in_training_is_not_fused():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["whole", "blocks"])
 @pytest.mark.parametrize(
-    ("name", "checkpointing"), [*((name, False) for name in NAMES), ("lgd-p3d-resnet18", True)]
+    ("name", "checkpointing", "form"),
+    [
+        *((name, False, "whole") for name in NAMES),
+        ("lgd-p3d-resnet18", True, "whole"),
+        ("lgd-p3d-resnet18", False, "blocks"),
+        ("lgd-p3d-resnet18", True, "blocks"),
+        ("lgd-p3d-xception", False, "blocks"),
+    ],
 )
 def test_a_training_step_compiles_without_a_graph_break(name, checkpointing, form):
     torch.compiler.reset()
