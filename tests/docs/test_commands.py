@@ -14,6 +14,8 @@ from tests.docs.not_run import NOT_RUN
 from tests.docs.pages import ROOT, Page, pages, without_comment
 from tests.docs.test_help import example_of, names
 
+pytestmark = pytest.mark.timeout(3000)  # the first test waits until the project is prepared
+
 # Commands that take long are typed once; the others on every page that has them.
 TAKES_LONG = (
     "snakemake ",

@@ -10,6 +10,9 @@ from lgdnet.commands import app
 from lgdnet.commands.listing import group_of, shell_lines
 
 
+pytestmark = pytest.mark.timeout(3000)  # the first test waits until the project is prepared
+
+
 def printed(*arguments: str) -> str:
     command = [sys.executable, "-m", "lgdnet", *arguments]
     done = subprocess.run(
