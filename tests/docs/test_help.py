@@ -9,7 +9,6 @@ import pytest
 from lgdnet.commands import app
 from lgdnet.commands.listing import group_of, shell_lines
 
-
 pytestmark = pytest.mark.timeout(3000)  # the first test waits until the project is prepared
 
 
