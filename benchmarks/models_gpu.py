@@ -1,6 +1,6 @@
 """The networks on a GPU in bf16: clips per second and the share of the card's peak. `models.py --gpu` calls this.
 
-    python benchmarks/models_gpu.py                       all rows; eager ones in a minute, compiled ones half a minute each
+    python benchmarks/models_gpu.py                       all rows; compiled ones take minutes to compile
     python benchmarks/models_gpu.py --forms eager
     python benchmarks/models_gpu.py --forms compiled --passes training --models lgd-p3d-xception
     python benchmarks/models_gpu.py --forms whole          compiled as one graph: minutes a row

@@ -164,8 +164,8 @@ class TwoPathNetwork(nn.Module):
     def compile_blocks(self, backend: str = "inductor") -> None:
         """Compile stem and blocks one by one, each as one graph; blocks of one form share theirs.
 
-        Seconds per form instead of minutes for the whole network, which grow with its depth. Numbers, names of
-        weights and recomputing stay. Our choice; torch calls it regional compilation.
+        So compiling does not grow with depth. Numbers, names of weights and recomputing stay. Our choice; torch
+        calls it regional compilation.
         """
         dynamo = torch._dynamo.config
         dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_FORMS)

@@ -200,7 +200,7 @@ class TrainSettings(Settings):
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """Arithmetic of the network; auto: bf16 on a GPU that has it, else fp32."""
     compile: bool = False
-    """`torch.compile`, block by block: fewer passes over memory on GPUs, after a minute of compiling."""
+    """`torch.compile`, block by block: fewer passes over memory on GPUs, after minutes of compiling."""
     channels_last: bool = False
     """Memory layout with channels innermost."""
     activation_checkpointing: bool = False

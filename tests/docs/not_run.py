@@ -26,7 +26,7 @@ ALL_MODELS = Because(
     "most of a minute; its --help has an example that runs", "tests/models/test_models_stage.py"
 )
 GPU = Because("needs a GPU", "tests/models/test_speed_forms.py")
-BROWSER = Because("needs Chromium and its driver", "Makefile")
+BROWSER = Because("needs Chromium", "Makefile")
 FOR_EVER = Because("runs until it is stopped", "tests/training/test_history.py")
 
 NOT_RUN: dict[str, Because] = {
