@@ -10,7 +10,6 @@ the true size, 650,000 videos, and prints seconds, memory and jobs.
 """
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -20,7 +19,10 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.memory import used_by  # noqa: E402
 
 
 def write_challenge(folder: Path, *, num_videos: int, shards: int) -> None:
@@ -59,7 +61,7 @@ KINETICS700 = {"train": 545_317, "val": 35_000, "test": 70_000}
 
 
 def plan_kinetics700(folder: Path) -> tuple[float, float, float, int]:
-    """Seconds, seconds of the processor, peak memory in MB and jobs of a dry run at the true size."""
+    """Seconds, seconds of the processor, peak memory in MiB and jobs of a dry run at the true size."""
     for split, count in KINETICS700.items():
         header = (
             "youtube_id,time_start,time_end,split"
@@ -87,15 +89,12 @@ def plan_kinetics700(folder: Path) -> tuple[float, float, float, int]:
     command += ["--cores", "2", "--directory", str(folder), "--configfile", str(folder / "challenge.yaml")]
     command += ["--workflow-profile", str(ROOT / "profiles/default")]
     output = folder / "output"
-    start = time.perf_counter()
     with output.open("w") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
-        _, status, used = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
+        used = used_by(command, stdout=file, stderr=subprocess.STDOUT, cwd=folder)
     total = re.search(r"^total\s+(\d+)$", output.read_text(), re.MULTILINE)
-    if status or not total:
+    if used.status or not total:
         sys.exit(output.read_text()[-3000:])
-    return seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, int(total[1])
+    return used.wall_sec, used.cpu_sec, used.peak_mib, int(total[1])
 
 
 def main() -> None:
@@ -109,9 +108,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.kinetics700:
         with tempfile.TemporaryDirectory() as folder:
-            seconds_taken, cpu_sec, memory_mb, jobs = plan_kinetics700(Path(folder))
+            seconds_taken, cpu_sec, memory_mib, jobs = plan_kinetics700(Path(folder))
         print(
-            f"{sum(KINETICS700.values()):,} videos, {jobs} jobs: {seconds_taken:.1f} s, {cpu_sec:.1f} s of one core, {memory_mb:.0f} MB"
+            f"{sum(KINETICS700.values()):,} videos, {jobs} jobs: {seconds_taken:.1f} s, {cpu_sec:.1f} s of one core, {memory_mib:.0f} MiB"
         )
         return
     videos = given.videos

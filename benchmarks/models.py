@@ -29,6 +29,7 @@ import torch  # noqa: E402
 from naive_models import NaiveLGDResNet, NaiveXception  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from benchmarks.memory import resident_mib  # noqa: E402
 from lgdnet.models import build_model, count_gflops, fused  # noqa: E402
 
 NUM_CLASSES = 700
@@ -171,10 +172,7 @@ def peak(
 
 
 def peak_here(name: str, form: str, what: str, shape: list[int], recompute: bool) -> float:
-    """Largest resident size during one pass, gradients included, above that before it; Linux only.
-
-    Not `ru_maxrss`: a child process begins with its parent's.
-    """
+    """Largest resident size during one pass, gradients included, above that before it; Linux only."""
     if form == "naive":
         model: nn.Module = NAIVE[name]()
     else:
@@ -191,12 +189,6 @@ def peak_here(name: str, form: str, what: str, shape: list[int], recompute: bool
     else:
         logits(model, clip).square().mean().backward()
     return resident_mib("VmHWM") - before
-
-
-def resident_mib(which: str) -> float:
-    """A size of this process, as the kernel states it: VmRSS now, VmHWM the largest."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(which))
-    return int(line.split()[1]) / 1024
 
 
 def recomputing() -> None:

@@ -10,16 +10,15 @@ filter, and a step of the confusion matrix take.
 """
 
 import argparse
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+
+from benchmarks.memory import used_by  # noqa: E402
 
 # Time between animation frames while the page moves by a third of a window on each, from top to bottom.
 SCROLL = """
@@ -68,14 +67,12 @@ def make_page(folder: Path) -> Path:
     """In a process of its own; prints its time and memory."""
     out = folder / "report.html"
     command = [sys.executable, "-m", "lgdnet", "report", str(folder / "results/made-up"), "--out", str(out)]
-    start = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - start
-    if status:
+    used = used_by(command, cwd=ROOT)
+    if used.status:
         sys.exit(f"{' '.join(command)}: failed")
     print(
-        f"report: {wall:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of processor, {usage.ru_maxrss / 1e6:.2f} GB"
+        f"report: {used.wall_sec:.1f} s, {used.cpu_sec:.1f} s of processor, {used.peak_mib / 1024:.2f} GiB",
+        flush=True,
     )
     print(f"page: {out.stat().st_size / 1e6:.2f} MB")
     return out

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from functools import cache
 from itertools import takewhile
 
@@ -78,8 +79,9 @@ def test_the_commands_of_a_page_work_in_its_order(page, project):
             continue
         if command.startswith(TAKES_LONG) and on_one_line(command) in typed_elsewhere(page.name):
             continue
+        begin = time.monotonic()
         done = project.run(command)
-        print(f"{done.returncode} {command}")
+        print(f"{done.returncode} {time.monotonic() - begin:4.0f} s  {command}")
         if done.returncode:
             failed.append(f"$ {command}\n{(done.stdout + done.stderr)[-3000:]}")
     assert not failed, "\n\n".join(failed)

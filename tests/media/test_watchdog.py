@@ -22,7 +22,7 @@ def test_a_call_that_hangs_or_crashes_or_raises_does_not_touch_the_others():
     calls = [("a",), ("hang",), ("crash",), ("raise",), ("b",)]
     start = time.monotonic()
     results = dict(killable_map("targets:misbehave", calls, num_workers=2, timeout_sec=1.0))
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 60
     assert results[0] == "a" and results[4] == "b"
     assert results[1].kind == "timeout"
     assert results[2] == Failure("crash", "the process ended with code 3")

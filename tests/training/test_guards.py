@@ -235,7 +235,7 @@ def test_a_signal_while_a_worker_hangs_saves_and_exits(tmp_path):
     process.start()
     begin = time.monotonic()
     while not (tmp_path / "checkpoints" / "step-00000003.safetensors").exists():
-        assert time.monotonic() - begin < 30
+        assert time.monotonic() - begin < 120
         time.sleep(0.05)
     time.sleep(0.5)  # it waits now
     os.kill(process.pid, signal.SIGTERM)
