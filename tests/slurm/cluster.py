@@ -3,18 +3,16 @@
 Four are the cluster that tests share; the others are in partitions of their own, where nodes are lost (`spare`, `weak`),
 jobs pre-empted (`low`, by `urgent`) and GPUs taken (`shapes`) without harm to those that run beside.
 
-    python tests/slurm/cluster.py install          Debian's packages, without starting their services (as root)
-    python tests/slurm/cluster.py up FOLDER        every daemon, all its files under FOLDER; prints SLURM_CONF
-    python tests/slurm/cluster.py down FOLDER      end exactly these daemons
+    python -m tests.slurm.cluster install          Debian's packages, without starting their services (as root)
+    python -m tests.slurm.cluster up FOLDER        every daemon, all its files under FOLDER; prints SLURM_CONF
+    python -m tests.slurm.cluster down FOLDER      end exactly these daemons
 
 Own ports, sockets, keys, logs and process ids: another Slurm, munge or MariaDB on the machine is not touched.
 """
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,127 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = (
-    "munge",
-    "slurmctld",
-    "slurmd",
-    "slurm-client",
-    "slurmdbd",
-    "mariadb-server-core",
-    "mariadb-client-core",
-)
-DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmd")
-NODES, SPARE = ("n1", "n2", "n3", "n4"), tuple(f"n{number}" for number in range(5, 12))
-ALL = NODES + SPARE
-GPUS_PER_NODE, CPUS_PER_NODE, MEMORY_MB = 2, 16, 64_000
-ACCOUNT = "vision"
-
-# cred_expire: how long a job that is requeued is held back; two minutes by default.
-SLURM_CONF = """
-ClusterName=virtual
-SlurmctldHost=localhost(127.0.0.1)
-SlurmUser={user}
-SlurmdUser={user}
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket,cred_expire=20
-CredType=cred/munge
-SlurmctldPort={ctld_port}
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmctldLogFile={folder}/log/slurmctld.log
-StateSaveLocation={folder}/state
-SlurmdPidFile={folder}/slurmd-%n.pid
-SlurmdLogFile={folder}/log/slurmd-%n.log
-SlurmdSpoolDir={folder}/spool-%n
-SlurmdParameters=config_overrides
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SwitchType=switch/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU_Memory
-ReturnToService=2
-KillWait={kill_wait}
-MinJobAge=300
-SlurmctldTimeout=300
-SlurmdTimeout={node_timeout}
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-SchedulerParameters=sched_min_interval=200000,bf_interval=2,requeue_delay=1,batch_sched_delay=0
-AccountingStorageType=accounting_storage/slurmdbd
-AccountingStorageHost=127.0.0.1
-AccountingStoragePort={dbd_port}
-AccountingStoragePass={folder}/munge/socket
-AccountingStorageEnforce=associations
-AccountingStorageTRES=gres/gpu
-AccountingStoreFlags=job_comment
-JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=2
-JobAcctGatherParams=OverMemoryKill
-GresTypes=gpu
-{nodes}
-PartitionName=cpu Nodes=n[1-4] Default=YES MaxTime=INFINITE State=UP
-PartitionName=gpu Nodes=n[1-4] MaxTime=INFINITE State=UP PriorityTier=10
-PartitionName=short Nodes=n[1-4] MaxTime=10 State=UP
-PartitionName=spare Nodes=n[5-6] MaxTime=INFINITE State=UP
-PartitionName=weak Nodes=n[7-8] MaxTime=INFINITE State=UP
-PartitionName=shapes Nodes=n[9-10] MaxTime=INFINITE State=UP
-PartitionName=low Nodes=n11 MaxTime=INFINITE State=UP
-PartitionName=urgent Nodes=n11 MaxTime=INFINITE State=UP PriorityTier=100
-"""
-
-SLURMDBD_CONF = """
-AuthType=auth/munge
-AuthInfo=socket={folder}/munge/socket
-DbdHost=localhost
-DbdAddr=127.0.0.1
-DbdPort={dbd_port}
-SlurmUser={user}
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={sql_port}
-StorageUser=slurm
-StoragePass=slurm
-StorageLoc=slurm
-PidFile={folder}/slurmdbd.pid
-LogFile={folder}/log/slurmdbd.log
-"""
-
-
-class ClusterError(RuntimeError):
-    """A daemon that does not start, or a package that is missing; the message says what to do."""
-
-
-def missing() -> list[str]:
-    """Programs that are not installed."""
-    return [name for name in (*DAEMONS, "sbatch", "mariadb-install-db") if which(name) is None]
-
-
-def which(name: str) -> str | None:
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]))
-
-
-def install() -> None:
-    """Debian's packages; `policy-rc.d` keeps them from starting services of their own."""
-    if not missing():
-        return
-    hint = f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
-    if os.geteuid() != 0 or which("apt-get") is None:
-        raise ClusterError(f"not installed: {', '.join(missing())}. As root on Debian: {hint}")
-    policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        patient = ["-qq", "-o", "DPkg::Lock::Timeout=300"]
-        for command in (["apt-get", "update", *patient], [*hint.split(), "-y", *patient]):
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
-            if done.returncode and command[1] == "install":
-                raise ClusterError(f"{hint}: {done.stderr.strip()[-500:]}")
-    finally:
-        if ours:
-            policy.unlink()
+from tests.slurm.configuration import ACCOUNT, ALL, NODES, configure, user
+from tests.slurm.packages import ClusterError, install, missing, which
+from tests.slurm.processes import alive, parent, words
 
 
 @dataclass(frozen=True)
@@ -162,11 +42,11 @@ class Cluster:
         """Start everything and wait until both nodes are idle. Errors: ClusterError with the log's last lines."""
         if missing():
             raise ClusterError(
-                f"not installed: {', '.join(missing())}. Run as root: python tests/slurm/cluster.py install"
+                f"not installed: {', '.join(missing())}. Run as root: python -m tests.slurm.cluster install"
             )
         for name in ("munge", "log", "state", "sql", *(f"spool-{node}" for node in ALL)):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        self.configure(kill_wait=kill_wait, node_timeout=node_timeout)
+        configure(self.folder, kill_wait=kill_wait, node_timeout=node_timeout)
         try:
             self.start_munge()
             self.start_database()
@@ -183,48 +63,6 @@ class Cluster:
         except BaseException:
             self.down()
             raise
-
-    def configure(self, *, kill_wait: int, node_timeout: int) -> None:
-        ports = free_ports(3 + len(ALL))
-        words = {
-            "folder": self.folder,
-            "user": user(),
-            "kill_wait": kill_wait,
-            "node_timeout": node_timeout,
-            "ctld_port": ports[0],
-            "dbd_port": ports[1],
-            "sql_port": ports[2],
-        }
-        nodes = [
-            f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs={CPUS_PER_NODE}"
-            f" RealMemory={MEMORY_MB} Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN"
-            for node, port in zip(ALL, ports[3:], strict=True)
-        ]
-        (self.folder / "slurm.conf").write_text(SLURM_CONF.format(**words, nodes="\n".join(nodes)))
-        database = self.folder / "slurmdbd.conf"
-        database.write_text(SLURMDBD_CONF.format(**words))
-        database.chmod(0o600)
-        (self.folder / "sql_port").write_text(str(ports[2]))
-        for number in range(GPUS_PER_NODE):  # a device per GPU: Slurm then sets CUDA_VISIBLE_DEVICES
-            device = self.folder / f"fakegpu{number}"
-            if not device.is_symlink():
-                device.symlink_to("/dev/null")
-        (self.folder / "gres.conf").write_text(
-            "".join(
-                f"NodeName={node} Name=gpu Type=fake File={self.folder}/fakegpu{number}\n"
-                for node in ALL
-                for number in range(GPUS_PER_NODE)
-            )
-        )
-        (self.folder / "cgroup.conf").write_text("CgroupAutomount=no\n")
-        # Snakemake's job step drops SLURM_CONF before it calls srun; on a cluster the file has its usual place.
-        (self.folder / "bin").mkdir(exist_ok=True)
-        for name in ("srun", "squeue", "scontrol"):
-            script = self.folder / "bin" / name
-            script.write_text(
-                f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {shutil.which(name)} "$@"\n'
-            )
-            script.chmod(0o755)
 
     def start_munge(self) -> None:
         folder = self.folder / "munge"
@@ -378,44 +216,6 @@ class Cluster:
             ["squeue", "-h", "-o", "%i"], env=self.environment, capture_output=True, text=True, timeout=20
         )
         return done.stdout.split()
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and is not waited for yet does not."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def words(pid: int) -> str:
-    """What a process calls itself."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
-    return ""
-
-
-def parent(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return 0
-
-
-def user() -> str:
-    import pwd
-
-    return pwd.getpwuid(os.geteuid()).pw_name
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all held until the last one is found."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def main(arguments: list[str]) -> None:

@@ -19,7 +19,9 @@ import pytest
 from filelock import FileLock
 
 from tests.slurm import tiny
-from tests.slurm.cluster import Cluster, alive, install
+from tests.slurm.cluster import Cluster
+from tests.slurm.packages import install
+from tests.slurm.processes import alive
 
 FAST = ("--slurm-init-seconds-before-status-checks", "2", "--latency-wait", "5", "--nocolor")
 

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from tests.slurm import tiny
-from tests.slurm.cluster import user
+from tests.slurm.configuration import user
 from tests.slurm.conftest import Project
 
 
