@@ -39,6 +39,11 @@ def run(
     torch.set_num_threads(threads)
     with opened(challenge, config=config) as finished:
         files = listed(videos, finished)
+        if annotate is not None and finished.challenge.dataset.media == "sound":
+            raise PredictionError(
+                f"{finished.challenge.challenge} is a challenge of sounds: there are no pictures to write on. "
+                "Leave out --annotate."
+            )
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
             failures: list[str] = []
             written: set[Path] = set()

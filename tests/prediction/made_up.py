@@ -1,6 +1,7 @@
 """A challenge that nothing was trained for: random networks, and every stage after them run on odd videos."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from lgdnet import aggregation
 from lgdnet.audio.grid import NUM_MELS
 from lgdnet.audio.statistics import MelStatistics
-from lgdnet.datasets.probing import probe_all, probe_options
+from lgdnet.datasets.probing import PROBERS, probe_all, probe_options
 from lgdnet.fusion import Fitted, Fusion
 from lgdnet.loader.features import FeatureSource
 from lgdnet.manifest import COLUMNS, write_classes, write_manifest
@@ -78,10 +79,11 @@ class MadeUp:
 
     root: Path
     videos: Path
+    files: dict[str, str]  # by video id
     challenge: Challenge
 
     def path(self, name: str) -> Path:
-        return self.videos / VIDEOS[name][0]
+        return self.videos / self.files[name]
 
     def scores(self, row: str) -> dict[str, np.ndarray]:
         """(K,) log-scores by video id, of a row as its stages wrote them."""
@@ -92,36 +94,45 @@ class MadeUp:
         return dict(zip(found.video_ids.tolist(), found.scores, strict=True))
 
 
-def made_up(folder: Path, **changes: object) -> MadeUp:
+def odd_videos(folder: Path) -> dict[str, str]:
+    """Write `VIDEOS`; the names of the files."""
+    for name, options in VIDEOS.values():
+        write_video(folder / name, **{"num_frames": 30, **options})
+    return {video_id: name for video_id, (name, _) in VIDEOS.items()}
+
+
+def made_up(
+    folder: Path, *, write: Callable[[Path], dict[str, str]] = odd_videos, **changes: object
+) -> MadeUp:
     """Everything from videos to fused scores, under folder/results. `changes` are blocks of the settings."""
     torch.manual_seed(3)
     videos, root = folder / "videos", folder / "results"
-    for name, options in VIDEOS.values():
-        write_video(videos / name, **{"num_frames": 30, **options})
+    files = write(videos)
     challenge = challenge_of({**SETTINGS, **changes}, source="made up")
     root.mkdir(parents=True)
     (root / "challenge.json").write_text(recorded(challenge))
     write_classes(root / "manifest/classes.txt", CLASSES)
-    manifest, video_root = manifest_of(challenge, videos, root)
+    manifest, video_root = manifest_of(challenge, files, videos, root)
     for name in challenge.streams:
         dump_stream(challenge, name, manifest, video_root, root)
     aggregate_all(challenge, manifest, root)
     fuse_all(challenge, manifest, root)
-    return MadeUp(root, videos, challenge)
+    return MadeUp(root, videos, files, challenge)
 
 
-def manifest_of(challenge: Challenge, videos: Path, root: Path) -> tuple[Path, Path]:
+def manifest_of(challenge: Challenge, files: dict[str, str], videos: Path, root: Path) -> tuple[Path, Path]:
     """As the manifest and media stages: the list of videos, and the folder that their paths start from."""
     found = probe_all(
-        [name for name, _ in VIDEOS.values()],
+        list(files.values()),
         videos,
         probe_options(challenge.manifest),
         journal=root / "probes.jsonl",
         timeout_sec=60,
         num_workers=1,
+        prober=PROBERS[challenge.dataset.media],
     )
     assert (found["verdict"] == "ok").all(), found
-    rows = pd.DataFrame({"video_id": list(VIDEOS), "path": [name for name, _ in VIDEOS.values()]})
+    rows = pd.DataFrame({"video_id": list(files), "path": list(files.values())})
     rows["label"], rows["class_index"] = "", -1
     manifest = root / "manifest/test.csv"
     write_manifest(manifest, pd.concat([rows, found], axis=1)[list(COLUMNS)])
@@ -225,7 +236,7 @@ def fitted(dumps: list[list[Path]], method: str, settings, folder: Path) -> Path
 
 def fuse_all(challenge: Challenge, manifest: Path, root: Path) -> None:
     """Fusions with made-up weights and temperatures."""
-    for name in ("mean", "all"):
+    for name in [name for name in challenge.fusions if "foreign" not in fusion_leaves(challenge, name)]:
         fusion = Fusion.from_json(json.dumps(fusion_tree(challenge, name)))
         write_weights(root / f"fusions/{name}/weights.csv", with_weights(fusion))
         leaves = fusion_leaves(challenge, name)

@@ -1,12 +1,16 @@
 """Whatever a video is like, prediction says what the stages said of it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import Predictor
-from tests.prediction.made_up import VIDEOS, made_up
+from lgdnet.stages import explain, predict
+from tests.audio.conftest import tone, write_media
+from tests.prediction.made_up import SETTINGS, MadeUp, made_up
 
 
 def check_all(challenge, rows):
@@ -15,9 +19,11 @@ def check_all(challenge, rows):
         for row in rows:
             expected = challenge.scores(row)
             with Predictor(finished, row) as predictor:
-                for name in VIDEOS:
+                for name in challenge.files:
                     if name not in expected:
-                        with pytest.raises(PredictionError, match=f"{VIDEOS[name][0]}: nothing to hear"):
+                        with pytest.raises(
+                            PredictionError, match=f"{challenge.files[name]}: nothing to hear"
+                        ):
                             predictor.predict(challenge.path(name), name)
                         continue
                     found = predictor.predict(challenge.path(name), name)
@@ -79,6 +85,49 @@ def test_videos_are_transcoded_as_they_were(tmp_path):
     check_all(made_up(tmp_path, media={"enabled": True, "short_side": 48, "crf": 30}), ["all"])
 
 
+def sounds(folder: Path) -> dict[str, str]:
+    """Files without pictures, at rates and in formats of their own."""
+    folder.mkdir(parents=True)
+    write_media(folder / "low.wav", tone(2.0, hertz=200))
+    write_media(folder / "high.flac", tone(1.0, hertz=3_000, rate=44_100), rate=44_100, codec="flac")
+    write_media(folder / "brief.wav", tone(0.2, hertz=800))
+    return {"low": "low.wav", "high": "high.flac", "brief": "brief.wav"}
+
+
+@pytest.fixture(scope="module")
+def of_sounds(tmp_path_factory) -> MadeUp:
+    """A challenge of sound files, as ESC-50 is."""
+    stream = {**SETTINGS["streams"]["sound"], "aggregate": ["average_pool", "tcp"]}
+    return made_up(
+        tmp_path_factory.mktemp("of-sounds"),
+        write=sounds,
+        dataset={**SETTINGS["dataset"], "media": "sound"},
+        streams={"sound": stream},
+        joint={},
+        outside={},
+        fusions={"both": {"members": ["sound/average_pool", "sound/tcp"]}},
+    )
+
+
+def test_files_of_sound_alone(of_sounds):
+    check_all(of_sounds, ["both", "sound/tcp"])
+
+
+def test_a_folder_of_sounds(of_sounds):
+    shown = []
+    assert predict.run([of_sounds.videos], challenge=of_sounds.root, show=shown.append) == []
+    names = sorted(Path(text.split("  (")[0].strip()).name for text in shown)
+    assert names == ["brief.wav", "high.flac", "low.wav"]
+    assert all("sound" in text.splitlines()[0] for text in shown)
+
+
+def test_a_sound_has_no_picture_to_write_on_and_can_be_explained(of_sounds, tmp_path):
+    with pytest.raises(PredictionError, match="a challenge of sounds: there are no pictures to write on"):
+        predict.run([of_sounds.path("low")], challenge=of_sounds.root, annotate=tmp_path / "out")
+    found = explain.run(of_sounds.path("low"), tmp_path / "a.png", challenge=of_sounds.root)
+    assert found.stream == "sound" and (tmp_path / "a.png").stat().st_size > 1_000
+
+
 @pytest.mark.gpu
 def test_a_gpu_says_what_the_processor_says(challenge):
     with (
@@ -86,6 +135,6 @@ def test_a_gpu_says_what_the_processor_says(challenge):
         Predictor(finished, device="cuda") as on_gpu,
         Predictor(finished) as on_cpu,
     ):
-        for name in VIDEOS:
+        for name in challenge.files:
             one, two = (predictor.predict(challenge.path(name), name) for predictor in (on_gpu, on_cpu))
             assert np.abs(np.exp(one.log_scores) - np.exp(two.log_scores)).max() < 1e-3, name
