@@ -4,7 +4,6 @@ One tiny challenge is run by Snakemake, once for all test processes; each test w
 """
 
 import csv
-import fcntl
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ import pytest
 import yaml
 
 from tests.docs.pages import ROOT, pages
+from tests.once import common_folder, made_once
 
 NOT_COPIED = shutil.ignore_patterns(
     ".git",
@@ -66,21 +66,10 @@ class Project:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory, worker_id) -> Project:
+def prepared(tmp_path_factory) -> Project:
     """The project with a finished tiny sample challenge, the reader's own videos, and files of other tools."""
-    if worker_id == "master":
-        folder = tmp_path_factory.mktemp("prepared") / "lgdnet"
-        prepare(folder)
-        return Project(folder)
-    base = tmp_path_factory.getbasetemp().parent  # shared by the test processes
-    with (base / "prepared.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        folder = base / "prepared" / "lgdnet"
-        if not (folder / "ready").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            prepare(folder)
-            (folder / "ready").touch()
-    return Project(folder)
+    folder = made_once(common_folder(tmp_path_factory), "prepared", lambda folder: prepare(folder / "lgdnet"))
+    return Project(folder / "lgdnet")
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
+from tests.once import common_folder, made_once
 from tests.slurm import tiny
 from tests.slurm.cluster import Cluster
 from tests.slurm.packages import install
@@ -38,17 +38,7 @@ STARTED: list[subprocess.Popen[str]] = []
 @pytest.fixture(scope="session")
 def common(tmp_path_factory) -> Path:
     """A folder that the workers of this session share."""
-    base = tmp_path_factory.getbasetemp()
-    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-
-def made_once(folder: Path, name: str, make: Callable[[Path], object]) -> Path:
-    """`folder / name`, made by the worker that needs it first."""
-    with FileLock(folder / f"{name}.lock"):
-        if not (folder / f"{name}.made").exists():
-            make(folder / name)
-            (folder / f"{name}.made").touch()
-    return folder / name
+    return common_folder(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.once import made_once
 from tests.slurm import cut
 from tests.slurm.cluster import Cluster
-from tests.slurm.conftest import Project, made_once
+from tests.slurm.conftest import Project
 
 pytestmark = pytest.mark.timeout(3000)  # two minutes and a half where nothing else runs
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.once import common_folder, made_once
+
 ROOT = Path(__file__).parent.parent.parent
 
 TINY = {
@@ -67,10 +69,15 @@ class Workspace:
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Workspace:
     """The tiny challenge with two streams, from rendered videos to its leaderboard."""
+    return Workspace(made_once(common_folder(tmp_path_factory), "finished-tiny", finish))
+
+
+def finish(folder: Path) -> Workspace:
+    """Videos, and the tiny challenge run on them."""
     from lgdnet.stages import sample
 
-    workspace = Workspace(tmp_path_factory.mktemp("finished"))
-    sample.run(workspace.folder / "sample", videos_per_class={"train": 2, "validation": 1, "test": 1})
+    workspace = Workspace(folder)
+    sample.run(folder / "sample", videos_per_class={"train": 2, "validation": 1, "test": 1})
     workspace.configure(TINY)
     done = workspace.snakemake()
     assert done.returncode == 0, done.stdout + done.stderr
