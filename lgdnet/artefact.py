@@ -6,6 +6,7 @@ carries its settings, the code version and the digests of its inputs.
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -13,10 +14,11 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from lgdnet import __version__
 from lgdnet.errors import InputError
+from lgdnet.log import warn
 
 METADATA_KEY = "lgdnet"  # of the one entry of text in a safetensors file: JSON
 
@@ -49,6 +51,20 @@ def full_disk_explained(path: Path, kind: type[InputError] = InputError) -> Iter
         ):
             raise
         raise kind(f"{path}: not written, the disk is full. Free some space and start again.") from None
+
+
+def open_alone(path: Path, kind: type[InputError] = InputError) -> BinaryIO:
+    """A file to read and to write, new or as it is, that one process has at a time. Errors: `kind` for a second one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise kind(f"{path}: another process is writing it; wait for it to end or stop it first.") from None
+    except OSError:  # a network file system without locks: the atomic rename still keeps the result whole
+        warn(f"{path}: this file system has no locks; make sure that only one process writes here")
+    return file
 
 
 def remove_leftovers(folder: Path, name: str = "*") -> None:

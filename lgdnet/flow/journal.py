@@ -8,7 +8,6 @@ A record: 16 bytes (magic, length of the head, length of the payload), the head 
 after the other), 4 bytes of checksum over head and payload.
 """
 
-import fcntl
 import json
 import os
 import struct
@@ -18,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from lgdnet.artefact import open_alone
 from lgdnet.flow.errors import FlowError
 from lgdnet.log import warn
 
@@ -43,9 +43,7 @@ class FlowJournal:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.records: dict[int, Record] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        self._lock()
+        self._file = open_alone(path, FlowError)
         line = json.dumps(header, sort_keys=True).encode() + b"\n"
         found = self._file.readline()
         if found == line:
@@ -57,17 +55,6 @@ class FlowJournal:
             self._file.truncate()
             self._file.write(line)
             self._file.flush()
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise FlowError(
-                f"{self.path}: another process is writing it; wait for it to end or stop it first."
-            ) from None
-        except OSError:  # a network file system without locks: the atomic rename still keeps the result whole
-            warn(f"{self.path}: this file system has no locks; make sure that only one process writes here")
 
     def _keep_whole_records(self) -> None:
         end = self._file.tell()

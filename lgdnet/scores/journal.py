@@ -5,7 +5,6 @@ shard grows in a journal, a header line and then records of one fixed size, each
 becomes HDF5 at the end. A journal that is opened again keeps its whole records and drops a torn last one.
 """
 
-import fcntl
 import json
 import os
 import zlib
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from lgdnet.artefact import open_alone
 from lgdnet.log import warn
 from lgdnet.scores.errors import ScoresError
 
@@ -30,9 +30,7 @@ class Journal:
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        self._lock()
+        self._file = open_alone(path, ScoresError)
         self.header: dict[str, Any] = {"format": FORMAT, **header}
         self.record: np.dtype | None = None
         self.num_records = 0
@@ -45,17 +43,6 @@ class Journal:
             if found is not None:
                 warn(f"{path}: begun with other settings, videos or weights; starting it again")
             self._file.truncate(0)
-
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise ScoresError(
-                f"{self.path}: another process is writing it; wait for it to end or stop it first."
-            ) from None
-        except OSError:  # a network file system without locks: the atomic rename still keeps the result whole
-            warn(f"{self.path}: this file system has no locks; make sure that only one process writes here")
 
     def _read_header(self) -> dict[str, Any] | None:
         """The header, with `data_start` (bytes) remembered, or None where there is no whole one."""
