@@ -188,14 +188,27 @@ class Project:
     def model(self) -> Path:
         return self.results / "streams/one/model.safetensors"
 
-    def has_a_signal_to_come(self, command: str) -> bool:
-        """Whether a process of this folder that stands still was sent SIGTERM."""
+    def statuses(self, command: str) -> Iterator[str]:
+        """What the kernel says of each process of this folder that runs that command."""
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 if (path / "cwd").resolve() == self.folder and command in (path / "cmdline").read_text():
-                    [pending] = re.findall(r"^ShdPnd:\s*(\w+)", (path / "status").read_text(), re.MULTILINE)
-                    if int(pending, 16) >> (signal.SIGTERM - 1) & 1:
-                        return True
+                    yield (path / "status").read_text()
+
+    def stop(self, job: str, command: str = "lgdnet.launch") -> None:
+        """Make the processes of a job stand still; Slurm sends signals when it comes to it."""
+        self.slurm("scancel", "--signal=STOP", job)
+        self.wait(
+            lambda: any(re.search(r"^State:\s*T", status, re.MULTILINE) for status in self.statuses(command)),
+            what="the training to stand still",
+        )
+
+    def has_a_signal_to_come(self, command: str = "lgdnet.launch") -> bool:
+        """Whether a process of this folder that stands still was sent SIGTERM."""
+        for status in self.statuses(command):
+            [pending] = re.findall(r"^ShdPnd:\s*(\w+)", status, re.MULTILINE)
+            if int(pending, 16) >> (signal.SIGTERM - 1) & 1:
+                return True
         return False
 
     def end_of(self, process: subprocess.Popen[str], code: int = 0) -> str:

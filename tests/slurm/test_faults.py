@@ -116,7 +116,7 @@ def test_jobs_that_fail_for_good_leave_others_running_and_stand_in_a_table(local
         lambda: project.states("dump")[-1:] in (["FAILED"], ["OUT_OF_MEMORY"]),
         what="the dump to run out of memory",
     )
-    project.slurm("scancel", "--signal=STOP", job)  # it stands still until its time is up
+    project.stop(job)  # until its time is up
     project.slurm("scontrol", "update", f"jobid={job}", "timelimit=1")
     output = project.end_of(process, code=1)
     table = output.split("2 failed for good:")[1]

@@ -32,9 +32,9 @@ def test_the_signal_before_the_time_limit(project, left_alone):
     """With the profile's two minutes of warning. The training stands still until it has come."""
     process = project.start("models")
     job = project.trained()
-    project.slurm("scancel", "--signal=STOP", job)
+    project.stop(job)
     project.slurm("scontrol", "update", f"jobid={job}", "timelimit=2")
-    project.wait(lambda: project.has_a_signal_to_come("lgdnet.launch"), what="the warning")
+    project.wait(project.has_a_signal_to_come, what="the warning")
     project.slurm("scancel", "--signal=CONT", job)
     output = project.end_of(process)
     assert stopped(output) and stopped(output) == resumed(project)
