@@ -191,12 +191,17 @@ def test_a_folder_without_runs_is_named(tmp_path):
 
 
 def test_costs_are_summed_per_stage_and_stream(tmp_path):
-    """Streams `a` and `a-wide`: the longer name that fits owns a file."""
+    """Streams `a` and `a-wide`, and a fusion that is called as the file of a stream begins."""
     head = "s\th:m:s\tmax_rss\tcpu_time\n"
     for name, seconds in (
         ("dump/a-test-0000", 1800),
         ("dump/a-test-0001", 1800),
         ("dump/a-wide-test-0000", 3600),
+        ("dump/a-train-1-0000", 3600),
+        ("fit_aggregator/a-tcp", 7200),
+        ("aggregate/a-tcp-test", 3600),
+        ("fuse/a-tcp", 3600),
+        ("flow/train-0000", 3600),
     ):
         path = tmp_path / f"benchmarks/{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -209,11 +214,17 @@ def test_costs_are_summed_per_stage_and_stream(tmp_path):
         "wall_sec,cpu_sec,memory_mb,gpus,settings\n"
         "9000,9000,900,4,before\n1800,3600,100,4,now\n1800,3600,200,2,now\n"
     )
-    cost.run(
-        tmp_path / "benchmarks", tmp_path / "cost.csv", streams=["a", "a-wide"], gpus={"dump": 2, "train": 4}
-    )
+    cost.run(tmp_path / "benchmarks", tmp_path / "cost.csv", gpus={"dump": 2, "train": 4})
     table = pd.read_csv(tmp_path / "cost.csv", keep_default_na=False).set_index(["stage", "stream"])
-    assert table.loc[("dump", "a")].tolist() == [2, 1.0, 0.2, 1800, 2.0]
+    assert table.loc[("dump", "a")].tolist() == [3, 2.0, 0.3, 3600, 4.0]
+    assert {owner: hours for owner, hours in table["wall_hours"].items() if "dump" not in owner} == {
+        ("aggregate", "a"): 1.0,
+        ("fit_aggregator", "a"): 2.0,
+        ("flow", ""): 1.0,
+        ("fuse", "a-tcp"): 1.0,
+        ("manifest", ""): 0.0,
+        ("train", "a"): 1.0,
+    }
     assert table.loc[("dump", "a-wide")].tolist() == [1, 1.0, 0.1, 3600, 2.0]
     assert table.loc[("train", "a")].tolist() == [1, 1.0, 2.0, 200, 3.0]  # 4 GPUs, then the 2 there were
     assert table.loc[("manifest", "")].tolist() == [1, 0.0, 0.0, 0, 0.0]

@@ -60,12 +60,11 @@ def failed(log: LogFile = None) -> None:
 def cost(
     benchmarks: Annotated[Path, typer.Argument(help="Folder of the benchmark files.")],
     out: Out,
-    stream: Annotated[list[str], typer.Option(help="Name of a stream; once for each.")] = [],  # noqa: B006
     gpus: Annotated[str, typer.Option(help="JSON: GPUs of one job of a stage.")] = "{}",
 ) -> None:
     """Gather time, memory and GPU-hours of stages and streams.
 
-    Example: lgdnet cost results/sample/benchmarks --stream frame16 --out try/cost.csv
+    Example: lgdnet cost results/sample/benchmarks --out try/cost.csv
     """
     from lgdnet.stages import cost as stage
 
@@ -73,7 +72,7 @@ def cost(
         counts = {str(name): int(count) for name, count in json.loads(gpus).items()}
     except (ValueError, AttributeError) as error:
         raise InputError(f"--gpus: not a JSON mapping of stages to counts ({error}): {gpus!r}") from None
-    stage.run(benchmarks, out, streams=stream, gpus=counts)
+    stage.run(benchmarks, out, gpus=counts)
     wrote(out)
 
 

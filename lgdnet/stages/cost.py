@@ -1,6 +1,7 @@
 """What every stage of every stream cost: the benchmark files of all jobs, gathered into cost.csv."""
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -13,6 +14,20 @@ from lgdnet.artefact import write_text
 COLUMNS = ["stage", "stream", "jobs", "wall_hours", "cpu_hours", "memory_mb", "gpu_hours"]
 OWN = ("wall_sec", "cpu_sec", "memory_mb")  # wall time, processor time, memory in a job's own account
 SNAKEMAKES = ("s", "cpu_time", "max_rss")  # and in Snakemake's benchmark file
+OF_SPLIT = "(?:train|validation|test)"
+# What the benchmark files of a stage are called behind the stream, joint network, fusion or tool that they are of.
+OWNED = {
+    "fit_check": "",
+    "train": "",
+    "dump": rf"-{OF_SPLIT}(?:-[1-9]\d*)?-\d+",
+    "fit_aggregator": "-[^-]+",
+    "aggregate": f"-[^-]+-{OF_SPLIT}",
+    "fit_joint": "",
+    "aggregate_joint": f"-{OF_SPLIT}",
+    "import_scores": f"-{OF_SPLIT}",
+    "fuse": "",
+    "apply_fusion": f"-{OF_SPLIT}",
+}
 
 
 @dataclass(frozen=True)
@@ -27,13 +42,12 @@ class Cost:
     gpu_sec: float
 
 
-def run(benchmarks: Path, out: Path, *, streams: Sequence[str], gpus: Mapping[str, int]) -> None:
-    """Sum the files under `benchmarks` per stage and stream. `gpus`: how many a job of a stage asked for.
+def run(benchmarks: Path, out: Path, *, gpus: Mapping[str, int]) -> None:
+    """Sum the files under `benchmarks` per stage and owner: a stream, joint network, fusion or other tool.
 
-    `streams`: whatever owns jobs, joint networks and fusions too.
+    `gpus`: how many a job of a stage asked for.
     """
-    files = sorted(benchmarks.rglob("*.tsv"))
-    jobs = pd.DataFrame([cost_of(path, benchmarks, streams, gpus) for path in files])
+    jobs = pd.DataFrame([cost_of(path, benchmarks, gpus) for path in sorted(benchmarks.rglob("*.tsv"))])
     rows = []
     for (stage, stream), part in jobs.groupby(["stage", "stream"]) if len(jobs) else []:
         rows.append(
@@ -50,11 +64,11 @@ def run(benchmarks: Path, out: Path, *, streams: Sequence[str], gpus: Mapping[st
     write_text(out, pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n"))
 
 
-def cost_of(path: Path, benchmarks: Path, streams: Sequence[str], gpus: Mapping[str, int]) -> Cost:
-    """Of one benchmark file, `{stage}.tsv` or `{stage}/{stream}-....tsv`."""
-    stage, stem = path.relative_to(benchmarks).parts[0].removesuffix(".tsv"), path.stem
-    owners = [name for name in streams if stem == name or stem.startswith(f"{name}-")]
-    stream = max(owners, key=len, default="") if path.parent != benchmarks else ""
+def cost_of(path: Path, benchmarks: Path, gpus: Mapping[str, int]) -> Cost:
+    """Of one benchmark file, `{stage}.tsv` or `{stage}/....tsv`."""
+    stage = path.relative_to(benchmarks).parts[0].removesuffix(".tsv")
+    named = re.fullmatch(f"(.+){OWNED[stage]}", path.stem) if stage in OWNED else None
+    stream = named[1] if named else ""
     usage = benchmarks.parent / "logs" / path.relative_to(benchmarks).with_suffix(".usage.csv")
     # The job's own account has every attempt, and the processes of a job step.
     own = rows_of(usage, ",") if usage.exists() else []

@@ -306,12 +306,9 @@ rule cost:
         results("logs/cost.log"),
     params:
         benchmarks=results("benchmarks"),
-        streams=options(
-            "--stream", [*CHALLENGE.streams, *CHALLENGE.joint, *CHALLENGE.fusions, *CHALLENGE.outside]
-        ),
         gpus=json.dumps(gpus_of_stages()),
     shell:
-        "python -m lgdnet cost {params.benchmarks:q} {params.streams} --gpus {params.gpus:q}"
+        "python -m lgdnet cost {params.benchmarks:q} --gpus {params.gpus:q}"
         " --out {output:q} 2> {log:q}"
 
 
