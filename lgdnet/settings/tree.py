@@ -150,7 +150,7 @@ class LengthSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """One training run (SPEC: SGD with Nesterov momentum, cosine schedule, one warm-up epoch)."""
+    """One training run: by default SGD with Nesterov momentum, a cosine schedule and one warm-up epoch."""
 
     epochs: PositiveFloat = 40
     """Passes over the training split."""
