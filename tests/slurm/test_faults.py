@@ -58,6 +58,7 @@ def test_more_gpus_than_a_node_has(fresh):
     )
 
 
+@pytest.mark.slow
 def test_the_right_names_are_taken(fresh):
     """CPU jobs and GPU jobs go to their partitions, under the account."""
     for line in ("slurm_account: vision", "slurm_partition: short", "gpu_partition: gpu"):
@@ -101,6 +102,7 @@ def test_a_job_that_needs_more_memory_gets_it(fresh):
     assert logs and all("exceeded memory limit" in log.read_text() for log in logs)
 
 
+@pytest.mark.slow
 def test_jobs_that_fail_for_good_leave_others_running_and_stand_in_a_table(local, tmp_path):
     """A dump never gets enough memory; a training beside it meets its time limit without having been warned."""
     project = local.copy(tmp_path / "clone")

@@ -10,7 +10,7 @@ import pytest
 from tests.slurm import tiny
 from tests.slurm.conftest import Project
 
-pytestmark = pytest.mark.timeout(1800)  # a minute where nothing else runs
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a minute where nothing else runs
 RULES = ("manifest", "train", "dump", "aggregate")
 
 

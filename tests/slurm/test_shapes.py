@@ -16,6 +16,7 @@ def project(local, tmp_path) -> Iterator[Project]:
     yield from to_be_trained(local, tmp_path / "clone", train=TRAIN)
 
 
+@pytest.mark.slow
 def test_the_gpus_of_a_job_are_on_one_node(project):
     """Also where each of two nodes has one free: the job waits for a whole node."""
     blockers = [
@@ -40,6 +41,7 @@ def on_two_nodes(project: Project) -> None:
     tiny.configure(project.folder, settings)
 
 
+@pytest.mark.slow
 def test_one_training_on_two_nodes_hears_a_signal_and_a_requeue(project):
     """torchrun starts a process per node; all of them save and leave, and the next attempt goes on there."""
     on_two_nodes(project)
@@ -59,6 +61,7 @@ def test_one_training_on_two_nodes_hears_a_signal_and_a_requeue(project):
     assert steps == list(range(2, 121, 2))  # none twice, none left out
 
 
+@pytest.mark.slow
 def test_shards_as_a_job_array(local, tmp_path):
     project = local.copy(tmp_path / "clone")
     for split in ("validation", "test"):
