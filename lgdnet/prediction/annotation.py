@@ -10,6 +10,7 @@ import numpy as np
 
 from lgdnet.artefact import atomic
 from lgdnet.log import progress
+from lgdnet.prediction.copies import comment_for, is_free
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.words import bars
 from lgdnet.video.reader import Scaler, VideoError, decoded, message_of, opened
@@ -21,14 +22,18 @@ SMALLEST, LARGEST = 360, 720  # short side of the pictures, pixels: words must b
 def annotate(
     source: Path, out: Path, scores: Sequence[tuple[str, float]], *, num_frames: int | None = None
 ) -> None:
-    """Write an mp4, whole or not at all; one frame is in memory at a time. Errors: PredictionError."""
-    if out.resolve() == source.resolve():
-        raise PredictionError(f"{source}: would be written over by its annotated copy. Name another folder.")
+    """Write an mp4, whole or not at all; one frame is in memory at a time.
+
+    Errors: PredictionError; also where `out` is any file but the copy that an earlier run made of `source`.
+    """
+    if not is_free(out, source):
+        raise PredictionError(f"{out}: is the annotated copy of another video. Name another folder.")
     try:
         with (
             atomic(out) as tmp,
             av.open(str(tmp), "w", format="mp4", options={"movflags": "faststart"}) as container,
         ):
+            container.metadata["comment"] = comment_for(source)
             start_sec = write_pictures(source, container, scores, num_frames)
             write_sound(source, container, start_sec)
     except VideoError:

@@ -1,6 +1,5 @@
 """A finished challenge and new videos in, the best classes of each video out."""
 
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from lgdnet.datasets.videos import SUFFIXES, list_videos, plain_name
 from lgdnet.errors import InputError
 from lgdnet.log import say
 from lgdnet.prediction.answers import as_json, as_text
+from lgdnet.prediction.copies import planned_copies
 from lgdnet.prediction.finished import Finished, PredictionError
 from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
@@ -44,9 +44,9 @@ def run(
                 f"{finished.challenge.challenge} is a challenge of sounds: there are no pictures to write on. "
                 "Leave out --annotate."
             )
+        copies = planned_copies(files, annotate) if annotate is not None else {}
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
             failures: list[str] = []
-            written: set[Path] = set()
             for path in files:
                 try:
                     found = predictor.predict(path, plain_name(path.stem))
@@ -55,14 +55,22 @@ def run(
                         if as_lines
                         else as_text(found, count, members=members)
                     )
-                    if annotate is not None:
-                        say(f"wrote {annotated(found, annotate, count, written)}")
+                    if path in copies:
+                        write_copy(found, copies[path], count)
                 except InputError as error:
                     failures.append(str(error))
                     say(f"error: {error}")
     if failures and len(files) > 1:
         say(f"{len(files) - len(failures)} of {len(files)} videos predicted, {len(failures)} failed")
     return failures
+
+
+def write_copy(prediction: Prediction, out: Path, count: int) -> None:
+    """The video with its best classes written on it."""
+    from lgdnet.prediction.annotation import annotate
+
+    annotate(prediction.path, out, prediction.top(count), num_frames=prediction.num_frames)
+    say(f"wrote {out}")
 
 
 def listed(videos: Sequence[Path], finished: Finished) -> list[Path]:
@@ -77,15 +85,3 @@ def listed(videos: Sequence[Path], finished: Finished) -> list[Path]:
             )
         files += inside
     return files
-
-
-def annotated(prediction: Prediction, folder: Path, count: int, written: set[Path]) -> Path:
-    """The video with its best classes written on it, in a folder; `written` are those of other videos."""
-    from lgdnet.prediction.annotation import annotate
-
-    stem = prediction.path.stem
-    names = (f"{stem}.mp4" if i == 1 else f"{stem}-{i}.mp4" for i in itertools.count(1))
-    out = next(folder / name for name in names if folder / name not in written)
-    written.add(out)
-    annotate(prediction.path, out, prediction.top(count), num_frames=prediction.num_frames)
-    return out

@@ -6,7 +6,9 @@ import av
 import numpy as np
 import pytest
 
+from lgdnet.prediction.annotation import annotate
 from lgdnet.prediction.answers import bar
+from lgdnet.prediction.copies import planned_copies
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
@@ -83,19 +85,64 @@ def test_an_annotated_copy_has_every_frame_at_its_time_and_the_sound(challenge, 
     assert frames[0][1] >= 360 and frames[0][2] > frames[0][1] * 96 // 128  # enlarged, with bars below
 
 
-def test_copies_of_equal_names_do_not_overwrite_each_other_or_the_source(challenge, tmp_path):
-    (tmp_path / "a").mkdir()
-    other = tmp_path / "a/silent.mkv"
-    other.write_bytes(challenge.path("silent").read_bytes())
-    videos = [challenge.path("silent"), other]
-    _, failures = run(videos, challenge, row="frame/average_pool", annotate=tmp_path / "out")
-    assert failures == []
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["silent-2.mp4", "silent.mp4"]
-    before = challenge.path("silent").read_bytes()
-    _, failures = run(
-        [challenge.path("silent")], challenge, row="frame/average_pool", annotate=challenge.videos
-    )
-    assert "would be written over" in failures[0] and challenge.path("silent").read_bytes() == before
+def annotated(videos, challenge, folder):
+    return run(videos, challenge, row="frame/average_pool", annotate=folder)
+
+
+def same_video(challenge, path):
+    """Another file with what `silent` has."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(challenge.path("silent").read_bytes())
+    return path
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_copies_of_equal_names_do_not_overwrite_each_other_and_a_second_run_replaces_them(
+    challenge, tmp_path
+):
+    a = same_video(challenge, tmp_path / "a/silent.mkv")
+    b = same_video(challenge, tmp_path / "b/silent.avi")
+    out = tmp_path / "out"
+    assert annotated([a, b], challenge, out)[1] == []
+    assert sorted(contents(out)) == ["silent-2.mp4", "silent.mp4"]
+    before = contents(out)
+    assert annotated([b], challenge, out)[1] == []  # the other order, alone: still the second name
+    assert sorted(contents(out)) == sorted(before) and contents(out)["silent.mp4"] == before["silent.mp4"]
+    assert planned_copies([b, a], out) == {a: out / "silent.mp4", b: out / "silent-2.mp4"}
+
+
+def test_no_copy_is_written_over_a_video_or_another_file(challenge, tmp_path):
+    a = same_video(challenge, tmp_path / "a/x.mp4")
+    b = same_video(challenge, tmp_path / "b/x.mp4")
+    mkv = same_video(challenge, tmp_path / "b/y.mkv")
+    other = same_video(challenge, tmp_path / "b/y.mp4")
+    (tmp_path / "link").symlink_to(tmp_path / "b")
+    before = contents(tmp_path / "b")
+    for videos in ([b], [a, b], [b, a]):
+        for folder in (tmp_path / "b", tmp_path / "link"):
+            with pytest.raises(PredictionError, match=r"x.mp4: is a video to predict, .*Name another folder"):
+                annotated(videos, challenge, folder)
+    with pytest.raises(PredictionError, match=r"y.mp4: is there already and no annotated copy.*Name another"):
+        annotated([mkv], challenge, tmp_path / "b")
+    other.write_text("no video")
+    with pytest.raises(PredictionError, match=r"y.mp4: is there already"):
+        annotated([mkv], challenge, tmp_path / "b")
+    other.write_bytes(before["y.mp4"])
+    assert contents(tmp_path / "b") == before
+    with pytest.raises(PredictionError, match=r"b/x.mp4: no folder for annotated copies \(File exists\)"):
+        annotated([a], challenge, b)
+
+
+def test_a_file_that_appears_meanwhile_is_not_written_over(challenge, tmp_path):
+    a = same_video(challenge, tmp_path / "a/x.mkv")
+    out = planned_copies([a], tmp_path / "out")[a]
+    out.write_text("mine")
+    with pytest.raises(PredictionError, match=r"x.mp4: is there already"):
+        annotate(a, out, [("run", 1.0)])
+    assert out.read_text() == "mine"
 
 
 def test_rows_that_cannot_be_are_refused_with_what_there_is(challenge):
