@@ -141,11 +141,14 @@ def gpu_hours(cost: Path, streams: Sequence[str]) -> list[str]:
 
     Not a column of the file: the same challenge gives the same file, whatever it ran on.
     """
-    spent = (
-        pd.read_csv(cost, dtype={"stream": str}, keep_default_na=False).groupby("stream")["gpu_hours"].sum()
-    )
+    spent = hours_of_networks(pd.read_csv(cost, dtype={"stream": str}, keep_default_na=False), "gpu_hours")
     names = [row.split() for row in streams]
     return [f"{spent[row].sum():.3g}" if row and set(row) <= set(spent.index) else "" for row in names]
+
+
+def hours_of_networks(cost: pd.DataFrame, unit: str) -> "pd.Series[float]":
+    """Hours of training and dumping each stream, from a table as cost.csv is; aggregations take minutes and are not in it."""
+    return cost[cost["stage"].isin(["train", "dump"])].groupby("stream")[unit].sum()
 
 
 def _line(result: Result) -> dict[str, str]:

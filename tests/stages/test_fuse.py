@@ -289,7 +289,7 @@ def test_the_printed_table_sums_gpu_hours_over_the_streams_behind_a_row(folder):
     evaluate.run(files, folder / "validation.csv", folder / "l.csv", rows=rows)
     before = (folder / "l.csv").read_bytes()
     (folder / "cost.csv").write_text(
-        "stage,stream,gpu_hours\ntrain,a,1.5\ndump,a,0.5\ntrain,b,2\nmanifest,,0\n"
+        "stage,stream,gpu_hours\ntrain,a,1.5\ndump,a,0.5\nfit_aggregator,a,8\ntrain,b,2\nmanifest,,0\n"
     )
     lines = printed(folder / "l.csv").splitlines()
     assert lines[0].split()[-1] == "gpu_hours" and lines[1].split()[-1] == "4"

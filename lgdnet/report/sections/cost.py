@@ -4,6 +4,7 @@ from typing import Any
 
 import pandas as pd
 
+from lgdnet.leaderboard import hours_of_networks
 from lgdnet.report import plots
 from lgdnet.report.challenge import Finished
 from lgdnet.report.content import Block, Column, Figure, Section, Table
@@ -76,7 +77,7 @@ def stage_figure(table: pd.DataFrame, unit: str, words: str) -> Figure:
 
 def accuracy_for_hours(finished: Finished, table: pd.DataFrame, unit: str, words: str) -> list[Block]:
     """Each row of the leaderboard over what its networks took; nothing where no row's networks are on record."""
-    spent = table[table["stream"] != ""].groupby("stream")[unit].sum()
+    spent = hours_of_networks(table, unit)
     points: list[dict[str, Any]] = []
     for row in finished.rows:
         if row.streams and set(row.streams) <= set(spent.index):
