@@ -11,6 +11,7 @@ import pytest
 from lgdnet.errors import InputError
 from lgdnet.metrics import predictions
 from lgdnet.report import read_finished
+from lgdnet.report.gains import gains
 from lgdnet.report.sections import SECTIONS
 from lgdnet.report.sections.standing import read_published
 from lgdnet.scores import read_scores
@@ -62,6 +63,15 @@ def test_gains_are_differences_of_two_rows(made):
     for row in made.page.rows("classes-table"):
         shown = float(row["Sound, points"].replace("−", "-"))
         assert shown == pytest.approx(gain[row["Class"]], abs=0.11)  # of two rounded figures
+
+
+def test_gains_are_those_of_leaving_the_stream_out(made):
+    study = pd.read_csv(made.results / "fusions.csv")
+    for gain in gains(read_finished(made.results, made.challenge)):
+        stream = {"flow": "flow16/tcp", "audio": "audio/average_pool"}[gain.modality]
+        line = study[(study["fusion"] == gain.having.short) & (study["streams"] == f"without {stream}")]
+        assert gain.having.top1 - gain.lacking.top1 == pytest.approx(line["brings"].item(), abs=0.11)
+        assert f"{gain.having.short} less {gain.lacking.short}, which is the same without" in made.html
 
 
 def test_the_packed_confusion_matrix_is_that_of_the_scores(made):

@@ -1,6 +1,7 @@
 """Parts of the report by themselves."""
 
 import wave
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from lgdnet import metrics
 from lgdnet.audio.reading import AudioError
 from lgdnet.report.alike import alike_order
+from lgdnet.report.challenge import Finished, Row
+from lgdnet.report.gains import gains, missing_gains
 from lgdnet.report.judged import Disagreement
-from lgdnet.report.sections.classes import gains, packed
+from lgdnet.report.sections.classes import packed
 from lgdnet.report.sections.examples import pick
 from lgdnet.report.strips import GAP, HEIGHT, joined, scaled, sound_picture
 from lgdnet.report.views import spaced, steps_up_to
 from lgdnet.report.wording import counted, hours, listed, signed
+from lgdnet.settings import challenge_of, row_of
 
 
 def test_the_best_of_many_classes_are_those_of_a_whole_sort():
@@ -53,33 +57,106 @@ def test_examples_are_of_different_classes_first():
     assert pick(best, value > 0.75, value, 4) == [0, 1]
 
 
-def row(name, streams, top1, aggregation="AP"):
-    return SimpleNamespace(name=name, streams=tuple(streams), top1=top1, aggregation=aggregation, short=name)
+MODALITIES = {"frame": "frame", "flow": "flow", "audio": "audio"}
 
 
-def finished(*rows):
-    streams = {name: SimpleNamespace(modality=name.rstrip("12")) for row in rows for name in row.streams}
-    return SimpleNamespace(
-        all_rows=list(rows),
-        challenge=SimpleNamespace(streams=streams),
-        modalities=lambda row: {name.rstrip("12") for name in row.streams},
+def finished(fusions, top1, joint=None):
+    """Rows of these accuracies, of a challenge of three streams."""
+    values = {
+        "challenge": "test",
+        "dataset": {"annotations": {"train": "t.csv", "validation": "v.csv"}},
+        "streams": {
+            name: {
+                "modality": m,
+                "aggregate": ["average_pool", "tcp"],
+                **({"backbone": "xception"} if m == "audio" else {}),
+            }
+            for name, m in MODALITIES.items()
+        },
+        "fusions": fusions,
+        "joint": joint or {},
+    }
+    challenge = challenge_of(values, source="test")
+    rows = []
+    for name, accuracy in top1.items():
+        words = row_of(challenge, name)
+        rows.append(
+            Row(
+                words.name,
+                words.input,
+                words.backbone,
+                words.clip,
+                words.aggregation,
+                words.streams,
+                {"Top1": str(accuracy)},
+            )
+        )
+    return Finished(Path(), challenge, rows, rows, None, 0)
+
+
+def named(found):
+    return {gain.modality: (gain.having.short, gain.lacking.short, gain.alone) for gain in found}
+
+
+def fused(*members, **words):
+    return {"members": list(members), "method": "convex", **words}
+
+
+FRAME, FLOW, AUDIO = "frame/average_pool", "flow/average_pool", "audio/average_pool"
+ALONE = {FRAME: 50, FLOW: 45, AUDIO: 20}
+
+
+def test_the_gain_of_a_modality_is_between_a_fusion_and_the_same_without_it():
+    of = {"two": fused(FRAME, FLOW), "three": fused(AUDIO, FLOW, FRAME)}
+    found = gains(finished(of, {**ALONE, "two": 60, "three": 65}))
+    assert named(found) == {"flow": ("two", FRAME, False), "audio": ("three", "two", False)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        fused(FRAME, AUDIO, method="given"),
+        fused(FRAME, AUDIO, of="logits"),
+        fused(FRAME, AUDIO, calibrate=True),
+        fused("frame/tcp", AUDIO),
+    ],
+)
+def test_a_fusion_made_otherwise_is_no_partner(other):
+    """However accurate the larger fusion is: its gain would be that of the other method too."""
+    of = {"two": fused(FRAME, FLOW), "without": other, "three": fused(FRAME, FLOW, AUDIO)}
+    found = gains(finished(of, {**ALONE, "frame/tcp": 51, "two": 60, "without": 55, "three": 65}))
+    assert named(found)["flow"] == ("two", FRAME, False)
+    of["without"] = fused(AUDIO, FRAME)
+    found = gains(finished(of, {**ALONE, "frame/tcp": 51, "two": 60, "without": 55, "three": 65}))
+    assert named(found)["flow"] == ("three", "without", False)
+
+
+def test_given_weights_are_compared_as_shares():
+    three = fused(FRAME, FLOW, AUDIO, method="given", weights=[2, 2, 1])
+    for weights, partner in (([6, 3], "without"), ([1, 1], None)):
+        of = {"three": three, "without": fused(FRAME, AUDIO, method="given", weights=weights)}
+        found = named(gains(finished(of, {"three": 65, "without": 55})))
+        assert found.get("flow", ("", None))[1] == partner
+
+
+def test_fusions_inside_fusions_lose_their_streams_too():
+    of = {"two": fused(FRAME, FLOW), "nested": fused("two", AUDIO), "plain": fused(FRAME, AUDIO)}
+    found = gains(finished(of, {"two": 60, "nested": 65, "plain": 55}))
+    assert named(found) == {"flow": ("nested", "plain", False), "audio": ("nested", "two", False)}
+
+
+def test_a_joint_network_that_sees_a_modality_cannot_be_spared_of_it():
+    of = {"all": fused(FRAME, FLOW, "together"), "rest": fused(FRAME, "together")}
+    unmatched = finished(
+        of, {"all": 70, "rest": 69, "together": 66}, {"together": {"streams": ["frame", "flow"]}}
     )
+    assert gains(unmatched) == [] and missing_gains(unmatched) == ["flow", "audio"]
 
 
-def test_the_gain_of_a_modality_is_between_rows_that_differ_by_it_alone():
-    frame, flow, audio = row("f", ["frame1"], 50), row("m", ["flow1"], 45), row("s", ["audio1"], 20)
-    two, three = row("fm", ["frame1", "flow1"], 60), row("fms", ["frame1", "flow1", "audio1"], 65)
-    found = {gain.modality: gain for gain in gains(finished(frame, flow, audio, two, three))}
-    assert (found["flow"].having, found["flow"].lacking) == (two, frame)
-    assert (found["audio"].having, found["audio"].lacking) == (three, two)
-    assert not found["flow"].alone
-
-
-def test_without_a_fusion_each_modality_stands_alone_against_frames():
-    frame, flow = row("f", ["frame1"], 50), row("m", ["flow1"], 45)
-    (gain,) = gains(finished(frame, flow))
-    assert (gain.having, gain.lacking, gain.alone) == (flow, frame, True)
-    assert gains(finished(flow)) == []
+def test_without_a_fusion_each_modality_stands_alone_against_frames_aggregated_alike():
+    (gain,) = gains(finished({}, {FRAME: 50, "frame/tcp": 70, FLOW: 45}))
+    assert named([gain]) == {"flow": (FLOW, FRAME, True)}
+    assert gains(finished({}, {"frame/tcp": 70, FLOW: 45})) == []
 
 
 def test_views_are_evenly_spaced_and_end_with_all():

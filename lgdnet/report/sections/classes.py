@@ -1,60 +1,20 @@
 """Class by class: accuracy, what flow and sound bring, and what is taken for what."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from lgdnet.report import plots
 from lgdnet.report.alike import alike_order
-from lgdnet.report.challenge import Finished, Row
+from lgdnet.report.challenge import Finished
 from lgdnet.report.content import Block, Column, Figure, Matrix, Section, Table
+from lgdnet.report.gains import WORDS, Gain, gains, missing_gains
 from lgdnet.report.judged import Judgement
 from lgdnet.report.wording import NONE, counted, percent, signed
 
 SHOWN = 15  # classes at each end of a plot
 MOST_PAIRS = 200
-WORDS = {"flow": "optical flow", "audio": "sound"}
-
-
-class Gain(NamedTuple):
-    """Two rows that differ by the streams of one modality, or stand for it alone."""
-
-    modality: str
-    having: Row
-    lacking: Row
-    alone: (
-        bool  # no row adds just this modality; the rows are the modality by itself and frames by themselves
-    )
-
-
-def gains(finished: Finished) -> list[Gain]:
-    """For flow and sound, the most accurate row that has the modality beside the best one that lacks just it."""
-    found = []
-    for modality in WORDS:
-        pairs = [
-            (having, lacking)
-            for having in finished.all_rows
-            for lacking in finished.all_rows
-            if adds_only(finished, having, lacking, modality)
-        ]
-        alike = [pair for pair in pairs if pair[0].aggregation == pair[1].aggregation] or pairs
-        alone = {
-            m: [r for r in finished.all_rows if finished.modalities(r) == {m}] for m in (modality, "frame")
-        }
-        if alike:
-            having, lacking = max(alike, key=lambda pair: (pair[0].top1, pair[1].top1))
-            found.append(Gain(modality, having, lacking, alone=False))
-        elif all(alone.values()):
-            best = [max(rows, key=lambda row: row.top1) for rows in alone.values()]
-            found.append(Gain(modality, best[0], best[1], alone=True))
-    return found
-
-
-def adds_only(finished: Finished, having: Row, lacking: Row, modality: str) -> bool:
-    more, less = set(having.streams), set(lacking.streams)
-    added = {finished.challenge.streams[name].modality for name in more - less}
-    return bool(less) and less < more and added == {modality} and modality not in finished.modalities(lacking)
 
 
 def classes(finished: Finished, judged: Judgement) -> Section:
@@ -89,6 +49,10 @@ def classes(finished: Finished, judged: Judgement) -> Section:
     blocks.append(Table("classes-table", "All classes", columns, rows))
     explained = [f"Accuracy is that of {finished.best.short}, the best row."]
     explained += [f"{WORDS[gain.modality].capitalize()}: {gain_words(gain)}." for gain in found]
+    explained += [
+        f"What {WORDS[modality]} brings is left out: no two rows differ by it alone."
+        for modality in missing_gains(finished)
+    ]
     if len(seen) < len(names):
         explained.append(
             f"{counted(len(names) - len(seen), 'class', 'classes')} without videos in this split are left out."
@@ -102,9 +66,10 @@ def class_gain(judged: Judgement, gain: Gain) -> np.ndarray:
 
 
 def gain_words(gain: Gain) -> str:
+    names = f"{gain.having.short} less {gain.lacking.short}"
     if gain.alone:
-        return f"{gain.having.short} by itself less {gain.lacking.short} by itself, as no row adds only {WORDS[gain.modality]}"
-    return f"{gain.having.short} less {gain.lacking.short}"
+        return f"{names}, each by itself: no two fusions differ by {WORDS[gain.modality]} alone"
+    return f"{names}, which is the same without {WORDS[gain.modality]}"
 
 
 def ends(accuracy: np.ndarray, seen: np.ndarray, names: Sequence[str]) -> list[Block]:
@@ -133,15 +98,19 @@ def gain_figure(gain: Gain, change: np.ndarray, seen: np.ndarray, names: Sequenc
     order = seen[np.argsort(-change[seen], kind="stable")]
     shown = order if len(order) <= 2 * SHOWN else np.concatenate([order[:SHOWN], order[-SHOWN:]])
     word = WORDS[gain.modality]
-    against = " against frames, each alone" if gain.alone else ""
+    whole = (
+        f"{word[0].upper()}{word[1:]} less frames, each alone, by class"
+        if gain.alone
+        else f"What {word} brings to each class"
+    )
     says = (
-        f"{names[shown[0]]} gains most by {word}, {signed(100 * change[shown[0]])} points; "
-        f"{names[shown[-1]]} least, {signed(100 * change[shown[-1]])}."
+        f"{gain.having.short} less {gain.lacking.short}, in all {signed(gain.having.top1 - gain.lacking.top1)} points: "
+        f"most for {names[shown[0]]}, {signed(100 * change[shown[0]])}; "
+        f"least for {names[shown[-1]]}, {signed(100 * change[shown[-1]])}."
     )
     return Figure(
         f"gain-{gain.modality}",
-        f"What {word} brings to each class{against}"
-        + (f", {SHOWN} at each end" if len(shown) < len(order) else ""),
+        whole + (f", {SHOWN} at each end" if len(shown) < len(order) else ""),
         says,
         plots.bars([bar(names[k], change[k]) for k in shown], title="points of top-1", signed=True),
     )
