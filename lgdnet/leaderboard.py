@@ -33,7 +33,7 @@ class Row:
 class Result:
     """A row with its numbers, as fractions, and its figures per class.
 
-    `top1_interval` and `top5_interval` are 95 % bootstrap intervals over videos. `calibration` is the expected
+    `top1_interval` and `top5_interval` are 95 % intervals over videos (`accuracy_interval`). `calibration` is the expected
     calibration error. `cost`: parameters and gflops_per_clip where known.
     """
 
@@ -78,7 +78,7 @@ def measure(
     hits = np.column_stack([ranks < 1, ranks < 5])  # (N, 2)
     of_all = np.column_stack([metrics.with_misses(ranks, num_rejected) < k for k in (1, 5)])
     top1, top5 = of_all.mean(axis=0) if len(of_all) else (np.nan, np.nan)
-    low, high = metrics.bootstrap_interval(of_all, np.random.default_rng(0))
+    low, high = metrics.accuracy_interval(of_all, np.random.default_rng(0))
     probabilities = softmax(scores) if is_log else scores
     return Result(
         row=row,

@@ -149,6 +149,24 @@ def bootstrap_interval(
     return Interval(low, high)
 
 
+def accuracy_interval(
+    hits: np.ndarray,
+    generator: np.random.Generator,
+    *,
+    num_resamples: int = 2000,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval of the accuracies of (N, M) hits over videos: (M,) low, (M,) high.
+
+    A bootstrap, but where all N videos are right, or none: these are alike however they are drawn, so the exact
+    bound of Clopper and Pearson (1934) stands there.
+    """
+    low, high = bootstrap_interval(hits, generator, num_resamples=num_resamples, confidence=confidence)
+    num_right, N = hits.sum(axis=0), len(hits)
+    least = ((1 - confidence) / 2) ** (1 / N)  # an accuracy below it gives N hits in a row too rarely
+    return Interval(np.where(num_right == N, least, low), np.where(num_right == 0, 1 - least, high))
+
+
 class PairedTest(NamedTuple):
     """A against B on the same videos, as fractions. `p_value` is McNemar's exact test of equal top-1."""
 
@@ -161,7 +179,10 @@ class PairedTest(NamedTuple):
 
 
 def paired_test(hit_a: np.ndarray, hit_b: np.ndarray, generator: np.random.Generator) -> PairedTest:
-    """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos."""
+    """Difference of two accuracies with its 95 % bootstrap interval, from (N,) hits of the same N videos.
+
+    Where the two disagree on few videos, the interval is too narrow, and the exact `p_value` decides.
+    """
     from scipy.stats import binomtest
 
     difference = hit_a.astype(int) - hit_b.astype(int)

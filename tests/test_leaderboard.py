@@ -33,6 +33,11 @@ def test_figures_of_the_best_five_are_not_those_of_the_best(tmp_path):
     assert [float(cell) for cell in line[3:]] == pytest.approx(of_first, abs=0.051)
 
 
+def test_a_row_that_is_always_right_may_still_be_wrong_on_other_videos():
+    found = measure(Row("x", "X"), np.eye(K)[LABELS], LABELS, ALL)
+    assert found.top1 == 1 and found.top1_interval == pytest.approx((0.025 ** (1 / N), 1))
+
+
 def test_logits_and_their_probabilities_are_calibrated_alike():
     scores = softmax(LOGITS)
     of_scores = measure(Row("x", "X"), scores, LABELS, ALL)

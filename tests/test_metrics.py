@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 from sklearn import metrics as sk
 
 from lgdnet import metrics
@@ -93,6 +94,21 @@ def test_an_interval_holds_the_truth_in_95_of_100_worlds():
         low, high = metrics.bootstrap_interval(hit[:, None], generator, num_resamples=400)
         inside += low[0] <= 0.7 <= high[0]
     assert 0.92 <= inside / 400 <= 0.98
+
+
+@pytest.mark.parametrize("N", [1, 20, 179])
+def test_where_all_or_none_are_right_the_interval_is_the_exact_one(N):
+    hit = np.column_stack([np.ones(N, bool), np.zeros(N, bool)])
+    low, high = metrics.accuracy_interval(hit, np.random.default_rng(0))
+    for i, right in enumerate((N, 0)):
+        exact = binomtest(right, N).proportion_ci(0.95, method="exact")
+        assert (low[i], high[i]) == pytest.approx((exact.low, exact.high))
+
+
+def test_between_all_and_none_the_interval_is_the_bootstrap():
+    hit = np.arange(50)[:, None] > [0, 20]
+    of_hits = metrics.accuracy_interval(hit, np.random.default_rng(0))
+    np.testing.assert_array_equal(of_hits, metrics.bootstrap_interval(hit, np.random.default_rng(0)))
 
 
 def test_the_grouped_draw_equals_resampling_videos_one_by_one():

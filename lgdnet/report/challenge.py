@@ -12,6 +12,7 @@ from lgdnet.leaderboard import SLIDE_COLUMNS
 from lgdnet.scores.labels import Labels, read_labels, read_table, rejected_ids
 from lgdnet.settings import Challenge
 
+PUBLISHED = "published.csv"  # copy of the table that `report: published:` names, beside the page
 LEADERBOARD_COLUMNS = (*SLIDE_COLUMNS, "top1_interval", "top5_interval", "row", "streams")
 
 
@@ -74,6 +75,13 @@ class Finished:
 
     def scores_file(self, row: Row) -> Path:
         return self.results / row.name / f"{self.split}.h5"
+
+    @property
+    def published_file(self) -> Path | None:
+        """The table that the challenge file names, else its copy in the results; None where neither is there."""
+        named = self.challenge.report.published
+        files = (named, self.results / PUBLISHED) if named is not None else ()
+        return next((path for path in files if path.is_file()), None)
 
     def feature_files(self, stream: str) -> list[Path]:
         return sorted((self.results / "streams" / stream / "features" / self.split).glob("*.h5"))

@@ -1,12 +1,13 @@
 """A finished challenge -> report.html."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lgdnet.artefact import code_version, write_text
+from lgdnet.artefact import atomic, code_version, write_text
 from lgdnet.errors import InputError
 from lgdnet.log import say
-from lgdnet.report import all_sections, read_finished, render
+from lgdnet.report import PUBLISHED, Finished, all_sections, read_finished, render
 from lgdnet.settings import RECORDED, Challenge, read_challenge, read_recorded
 
 LARGEST_MB = 5  # above it a page is slow to open and to mail
@@ -23,6 +24,7 @@ def run(results: Path, out: Path, *, config: Path | None = None) -> None:
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     about = f"A finished challenge of lgdnet {code_version()}, put on this page on {made}."
     page = render(f"{challenge.challenge}: results", about, sections)
+    keep_published(finished, out)
     write_text(out, page)
     size = len(page.encode()) / 1e6
     absent = [section.title.lower() for section in sections if not section.blocks]
@@ -32,6 +34,22 @@ def run(results: Path, out: Path, *, config: Path | None = None) -> None:
     )
     if size > LARGEST_MB:
         say(f"more than {LARGEST_MB} MB: lower report.examples or report.pictures in the challenge file")
+
+
+def keep_published(finished: Finished, out: Path) -> None:
+    """Copy the published table beside a page that lies among its results, so that they suffice to make it again.
+
+    The table is named by a path from where `snakemake` was typed, which is nothing on another machine.
+    """
+    table, copy = finished.published_file, finished.results / PUBLISHED
+    if (
+        table is None
+        or out.resolve().parent != finished.results.resolve()
+        or table.resolve() == copy.resolve()
+    ):
+        return
+    with atomic(copy) as tmp:
+        shutil.copyfile(table, tmp)
 
 
 def settings_of(results: Path, config: Path | None) -> Challenge:

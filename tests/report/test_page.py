@@ -3,11 +3,13 @@
 import base64
 import hashlib
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lgdnet.artefact import write_text
 from lgdnet.errors import InputError
 from lgdnet.metrics import predictions
 from lgdnet.report import read_finished
@@ -15,9 +17,9 @@ from lgdnet.report.gains import gains
 from lgdnet.report.sections import SECTIONS
 from lgdnet.report.sections.standing import read_published
 from lgdnet.scores import read_scores
-from lgdnet.settings import challenge_of
+from lgdnet.settings import RECORDED, challenge_of, recorded
 from lgdnet.stages import report
-from tests.report.conftest import policy_of, put_on_page
+from tests.report.conftest import policy_of, put_on_page, read
 from tests.report.made_up import HOSTILE
 
 SHOWN = {section.__name__ for section in SECTIONS} - {"published"}
@@ -166,9 +168,37 @@ def test_a_published_table_stands_beside_ours(made, tmp_path):
     assert "published-plot" in page.ids and "examples" not in page.ids
 
 
-def test_without_what_a_challenge_has_not_got_the_page_says_so(made, tmp_path):
-    import shutil
+def test_a_published_table_goes_with_the_results(made, tmp_path, monkeypatch):
+    """Its path starts where the workflow was started; a copy of the results is read from elsewhere."""
+    results, elsewhere = tmp_path / "results", tmp_path / "elsewhere"
+    shutil.copytree(made.results, results, ignore=shutil.ignore_patterns("features"))
+    elsewhere.mkdir()
+    text = "Input,Backbone,Clip,Aggregation,Top1,Top5\nOther,-,-,-,1.0,2.0\n"
+    (tmp_path / "theirs.csv").write_text(text)
+    write_text(results / RECORDED, recorded(with_report(made, published="theirs.csv", examples=0)))
+    monkeypatch.chdir(tmp_path)
+    report.run(results, elsewhere / "report.html")
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["report.html"]
+    assert not (results / "published.csv").exists()
+    report.run(results, results / "report.html")
+    assert (results / "published.csv").read_text() == text
 
+    monkeypatch.chdir(elsewhere)
+    report.run(results, elsewhere / "report.html")
+    page = read((elsewhere / "report.html").read_text())
+    assert page.rows("published-table")[0]["Published top-1"] == "1.0" and "From theirs.csv." in "".join(
+        page.text
+    )
+
+    (results / "published.csv").unlink()
+    report.run(results, elsewhere / "report.html")
+    assert (
+        "theirs.csv, which `report: published:` names, is not there"
+        in (elsewhere / "report.html").read_text()
+    )
+
+
+def test_without_what_a_challenge_has_not_got_the_page_says_so(made, tmp_path):
     results = tmp_path / "results"
     shutil.copytree(
         made.results,
@@ -205,8 +235,6 @@ def test_without_what_a_challenge_has_not_got_the_page_says_so(made, tmp_path):
     ],
 )
 def test_what_is_broken_is_named(made, tmp_path, spoil, message):
-    import shutil
-
     results = tmp_path / "results"
     shutil.copytree(made.results, results)
     spoil(results)
@@ -233,7 +261,6 @@ def test_results_of_another_challenge_file_are_named(made):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such published table. Correct report.published"),
         ("Input,Backbone,Clip,Aggregation,Top1\n", "no column Top5; a published table needs"),
         (
             "Input,Backbone,Clip,Aggregation,Top1,Top5\nFrame,-,-,-,high,9\n",
@@ -243,7 +270,6 @@ def test_results_of_another_challenge_file_are_named(made):
 )
 def test_a_published_table_that_is_none(tmp_path, text, message):
     path = tmp_path / "theirs.csv"
-    if text is not None:
-        path.write_text(text)
+    path.write_text(text)
     with pytest.raises(InputError, match=re.escape(message)):
         read_published(path)

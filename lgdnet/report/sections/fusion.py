@@ -43,14 +43,16 @@ def brings(finished: Finished, judged: Judgement) -> Section:
         Column("Top-1 without it", "number"),
         Column("Brings, points", "number"),
         Column("95 % interval", "number"),
-        Column("p", "number", "McNemar's exact test that both are equally good"),
+        Column("p", "number", "of McNemar's exact test, on the videos that only one of the two has right"),
     ]
     ranked = sorted(points, key=lambda name: -number_of(whole.get(name, "")))
     chosen = list(dict.fromkeys([*(name for name in ranked if name == finished.best.short), *ranked]))
     figures = [brings_figure(i, name, points[name]) for i, name in enumerate(chosen[:PLOTTED])]
     explained = (
-        "Each fusion is fitted again without one stream, on the same parts of the videos; the interval is of the paired "
-        "difference. One that includes 0 may be chance. Streams that see the same thing can each be spared alone."
+        "Each fusion is fitted again without one stream, on the same parts of the videos. The interval is a bootstrap of the "
+        "paired difference; p is how often chance alone would make the two differ as much (McNemar's exact test). Where they "
+        "differ on few videos the interval is too narrow, and may leave out 0 while p is large: p decides. Streams that see "
+        "the same thing can each be spared alone."
     )
     return Section(*about, explained, [*figures, Table("brings-table", "Leave one out", columns, rows)])
 

@@ -97,8 +97,9 @@ def leaderboard(finished: Finished, judged: Judgement) -> Section:
         plots.intervals(points, title="top-1 %", colour="input"),
     )
     about = (
-        "Intervals are of a bootstrap over videos: with other videos of the same kind the figure would lie there in 95 of "
-        "100 cases. Rows whose intervals overlap widely may differ by chance; the command lgdnet compare tests two of them."
+        "Intervals come from drawing the videos anew (bootstrap), or are the exact bound of Clopper and Pearson where all or "
+        "none are right. Made so for many sets of videos of the same kind, about 95 of 100 would hold the accuracy on all such "
+        "videos. Rows whose intervals overlap widely may differ by chance; the command lgdnet compare tests two of them."
     )
     return Section(
         "leaderboard", "Leaderboard", about, [Table("leaderboard-table", "All rows", columns, rows), figure]
@@ -131,12 +132,17 @@ def interval(text: str) -> str:
 
 def published(finished: Finished, judged: Judgement) -> Section:
     """A table that others published beside ours, joined by the four columns that describe a row."""
-    path = finished.challenge.report.published
+    named, path = finished.challenge.report.published, finished.published_file
     about = ("published", "Published table beside ours")
-    if path is None:
+    if named is None:
         return Section(
             *about,
             absent="this challenge names no published table (`report: {published: FILE}` in the challenge file)",
+        )
+    if path is None:
+        return Section(
+            *about,
+            absent=f"{named}, which `report: published:` names, is not there, nor is its copy among the results",
         )
     table = read_published(path)
     ours = {tuple(row.cells[name] for name in IDENTITY): row for row in finished.rows}
@@ -170,14 +176,12 @@ def published(finished: Finished, judged: Judgement) -> Section:
             plots.dumbbells(points, title="top-1 %"),
         ),
     ]
-    explained = f"From {path.name}. A row of ours stands beside a published one with the same four words; – where there is none."
+    explained = f"From {named.name}. A row of ours stands beside a published one with the same four words; – where there is none."
     return Section(*about, explained, blocks)
 
 
 def read_published(path: Path) -> pd.DataFrame:
     """The columns of the slides' table, as text. Errors: InputError naming the file, its row and the way out."""
-    if not path.exists():
-        raise InputError(f"{path}: no such published table. Correct report.published in the challenge file.")
     table = read_table(path, SLIDE_COLUMNS, what="published table")[SLIDE_COLUMNS]
     for column in ("Top1", "Top5"):
         wrong = ~table[column].str.fullmatch(r"\d{1,3}(\.\d+)?")
