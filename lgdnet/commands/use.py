@@ -35,6 +35,12 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the videos with the best classes on them.")
     ] = None,
+    video_root: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that the challenge's paths start from: a video's id is then told by its path."
+        ),
+    ] = None,
     device: Device = "auto",
     config: ConfigFile = None,
     timeout: Annotated[
@@ -60,6 +66,7 @@ def predict(
         as_lines=json,
         members=members,
         annotate=annotate,
+        video_root=video_root,
         timeout_sec=timeout,
         threads=threads,
     )

@@ -3,6 +3,7 @@
 What comes out is a manifest of one row, so that everything after it is the code of the stages.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,17 @@ class Looker:
         self.transcoder.stop()
         self.listener.stop()
 
-    def look(self, path: Path, video_id: str) -> Looked:
-        """Decode the whole file once and note what it is. Errors: PredictionError with the reason of a reject."""
+    def look(self, path: Path, video_id: str | Callable[[Path, str], str]) -> Looked:
+        """Decode the whole file once and note what it is. Errors: PredictionError with the reason of a reject.
+
+        The id may be a function of the path and the sha256 of what is in the file.
+        """
         outcome = self.prober.call(str(path), self.options, timeout_sec=self.timeout_sec)
         found = verdict_of(outcome, self.timeout_sec)
         if found["verdict"] != "ok":
             raise PredictionError(f"{path}: {found['reason']}")
+        if not isinstance(video_id, str):
+            video_id = video_id(path, found["digest"])
         return Looked(manifest_of(path, video_id, path.name, found), path.parent)
 
     def transcoded(self, looked: Looked, folder: Path) -> Looked:

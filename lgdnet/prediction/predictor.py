@@ -9,7 +9,7 @@ K classes
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -138,10 +138,14 @@ class Predictor:
 
     # ---- one video
 
-    def predict(self, path: Path, video_id: str | None = None) -> Prediction:
+    def listens(self) -> bool:
+        """Whether any of the networks hears."""
+        return any(stream.settings.modality == "audio" for stream in self.streams.values())
+
+    def predict(self, path: Path, video_id: str | Callable[[Path, str], str] | None = None) -> Prediction:
         """All streams, aggregation and fusion. Errors: InputError that names the file and the reason.
 
-        `video_id` counts only where the challenge adds noise to the sound, which is drawn by it.
+        `video_id`, such as `VideoIds`, counts only where the challenge adds noise to the sound, which is drawn by it.
         """
         clock = Clock()
         with tempfile.TemporaryDirectory(prefix="lgdnet-predict-") as name:
@@ -176,7 +180,7 @@ class Predictor:
     def _features(self, looked: Looked, folder: Path, clock: Clock) -> dict[str, Features]:
         """The features file of each stream, as the dump stage writes it."""
         sound: tuple[Path, ...] = ()
-        if any(stream.settings.modality == "audio" for stream in self.streams.values()):
+        if self.listens():
             with clock.part("sound"):
                 sound = (self.looker.sound(looked, folder),)
         return {

@@ -10,12 +10,13 @@ import torch
 
 from lgdnet.artefact import atomic
 from lgdnet.augment import eval_transform
-from lgdnet.datasets.videos import plain_name
 from lgdnet.dumping import batches_of
 from lgdnet.loader.batches import View, views
+from lgdnet.log import say
 from lgdnet.modalities import MODALITIES
 from lgdnet.models.evidence import Evidence, evidence
 from lgdnet.prediction.finished import Finished, PredictionError
+from lgdnet.prediction.identity import VideoIds, noise_notice
 from lgdnet.prediction.looking import Looked, Looker
 from lgdnet.prediction.networks import chosen_device, load_stream, media_of
 from lgdnet.prediction.opening import opened
@@ -60,10 +61,13 @@ def run(
         looker = Looker(finished.challenge, timeout_sec=timeout_sec)
         try:
             with tempfile.TemporaryDirectory(prefix="lgdnet-explain-") as folder:
-                looked = looker.look(video, plain_name(video.stem))
+                sound = trained.settings.modality == "audio"
+                noisy = sound and finished.challenge.audio.noise is not None
+                if noisy:
+                    say(noise_notice(finished.challenge))
+                looked = looker.look(video, VideoIds(finished, by_content=noisy))
                 if finished.challenge.media.enabled:
                     looked = looker.transcoded(looked, Path(folder))
-                sound = trained.settings.modality == "audio"
                 stored = (looker.sound(looked, Path(folder)),) if sound else ()
                 seen = clips_seen(finished, name, trained, looked, stored, where)
         finally:

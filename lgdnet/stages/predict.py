@@ -5,12 +5,13 @@ from pathlib import Path
 
 import torch
 
-from lgdnet.datasets.videos import SUFFIXES, list_videos, plain_name
+from lgdnet.datasets.videos import SUFFIXES, list_videos
 from lgdnet.errors import InputError
 from lgdnet.log import say
 from lgdnet.prediction.answers import as_json, as_text
 from lgdnet.prediction.copies import planned_copies
 from lgdnet.prediction.finished import Finished, PredictionError
+from lgdnet.prediction.identity import VideoIds, noise_notice
 from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import SECONDS_PER_STEP, Prediction, Predictor
@@ -27,6 +28,7 @@ def run(
     as_lines: bool = False,
     members: bool = False,
     annotate: Path | None = None,
+    video_root: Path | None = None,
     timeout_sec: float = SECONDS_PER_STEP,
     threads: int = 1,
     show: Callable[[str], None] = print,
@@ -46,10 +48,14 @@ def run(
             )
         copies = planned_copies(files, annotate) if annotate is not None else {}
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
+            noisy = predictor.listens() and finished.challenge.audio.noise is not None
+            if noisy:
+                say(noise_notice(finished.challenge))
+            video_ids = VideoIds(finished, video_root=video_root, by_content=noisy)
             failures: list[str] = []
             for path in files:
                 try:
-                    found = predictor.predict(path, plain_name(path.stem))
+                    found = predictor.predict(path, video_ids)
                     show(
                         as_json(found, predictor.row, count)
                         if as_lines

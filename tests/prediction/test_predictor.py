@@ -1,5 +1,7 @@
 """Whatever a video is like, prediction says what the stages said of it."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +10,9 @@ import pytest
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import Predictor
-from lgdnet.stages import explain, predict
+from lgdnet.stages import explain, pack, predict
 from tests.audio.conftest import tone, write_media
-from tests.prediction.made_up import SETTINGS, MadeUp, made_up
+from tests.prediction.made_up import CLASSES, SETTINGS, MadeUp, made_up
 
 
 def check_all(challenge, rows):
@@ -126,6 +128,81 @@ def test_a_sound_has_no_picture_to_write_on_and_can_be_explained(of_sounds, tmp_
         predict.run([of_sounds.path("low")], challenge=of_sounds.root, annotate=tmp_path / "out")
     found = explain.run(of_sounds.path("low"), tmp_path / "a.png", challenge=of_sounds.root)
     assert found.stream == "sound" and (tmp_path / "a.png").stat().st_size > 1_000
+
+
+def sounds_of_a_set(folder: Path) -> dict[str, str]:
+    """Ids that are paths, as lists of paths give them; two files have the same content."""
+    files = sounds(folder / "set")
+    (folder / "set/again.wav").write_bytes((folder / "set/low.wav").read_bytes())
+    return {f"set/{name}": f"set/{file}" for name, file in {**files, "again": "again.wav"}.items()}
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory) -> MadeUp:
+    """A challenge of noisy sounds."""
+    return made_up(
+        tmp_path_factory.mktemp("noisy"),
+        write=sounds_of_a_set,
+        dataset={**SETTINGS["dataset"], "media": "sound"},
+        audio={"noise": {"snr_db": -3.0}},
+        streams={"sound": {**SETTINGS["streams"]["sound"], "aggregate": ["average_pool"]}},
+        joint={},
+        outside={},
+        fusions={},
+    )
+
+
+def told(source: Path, videos: list[Path], **options) -> dict[str, np.ndarray]:
+    """(K,) scores by video id, as the command prints them."""
+    lines: list[str] = []
+    row, count = "sound/average_pool", len(CLASSES)
+    failures = predict.run(
+        videos, challenge=source, row=row, count=count, as_lines=True, show=lines.append, **options
+    )
+    assert failures == []
+    answers = [json.loads(line) for line in lines]
+    return {
+        one["video_id"]: np.array([{best["label"]: best["score"] for best in one["top"]}[c] for c in CLASSES])
+        for one in answers
+    }
+
+
+def check_told(noisy: MadeUp, found: dict[str, np.ndarray]) -> None:
+    expected = noisy.scores("sound/average_pool")
+    assert set(found) == set(expected)
+    for video_id, scores in found.items():
+        assert np.abs(scores - np.exp(expected[video_id])).max() < 1e-5, video_id
+
+
+def test_the_noise_of_a_known_video_is_its_own_wherever_the_file_lies(noisy, tmp_path, capsys):
+    shutil.copytree(noisy.videos / "set", tmp_path / "elsewhere")
+    check_told(noisy, told(noisy.root, [tmp_path / "elsewhere"]))
+    said = capsys.readouterr().err
+    assert said.count("noise of the experiment is mixed in (audio: noise: snr_db -3)") == 1
+    unknown = tmp_path / "new.wav"
+    write_media(unknown, tone(1.0, hertz=500))
+    assert list(told(noisy.root, [unknown])) == ["new"]
+
+
+def test_below_a_video_root_the_path_tells_the_id_in_results_and_in_a_pack(noisy, tmp_path, monkeypatch):
+    pack.run(noisy.root, tmp_path / "packed")
+    monkeypatch.chdir(noisy.videos)
+    for source in (noisy.root, tmp_path / "packed"):
+        for videos, root in (([noisy.videos], noisy.videos), ([Path("set")], Path())):
+            check_told(noisy, told(source, videos, video_root=root))
+    elsewhere = tmp_path / "new.wav"
+    write_media(elsewhere, tone(0.5))
+    failures = predict.run([elsewhere], challenge=noisy.root, video_root=noisy.videos)
+    assert "new.wav: does not lie below" in failures[0] and "Correct --video-root" in failures[0]
+
+
+def test_explain_tells_of_the_noise_and_predict_does_not_where_there_is_none(
+    noisy, of_sounds, tmp_path, capsys
+):
+    explain.run(noisy.path("set/low"), tmp_path / "a.png", challenge=noisy.root)
+    assert "noise of the experiment is mixed in" in capsys.readouterr().err
+    predict.run([of_sounds.path("low")], challenge=of_sounds.root)
+    assert "noise" not in capsys.readouterr().err
 
 
 @pytest.mark.gpu
