@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.slurm.configuration import ACCOUNT, ALL, NODES, configure, user
 from tests.slurm.packages import ClusterError, install, missing, which
-from tests.slurm.processes import alive, parent, words
+from tests.slurm.processes import alive, parent, with_variable, words
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Cluster:
         (self.folder / file).unlink(missing_ok=True)
 
     def down(self) -> None:
-        """Cancel all jobs, then end the daemons. Files stay for whoever wants to read the logs."""
+        """Cancel all jobs, end the daemons, and what jobs have left. Files stay for whoever wants to read the logs."""
         if (self.folder / "slurmctld.pid").exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 subprocess.run(
@@ -185,6 +185,11 @@ class Cluster:
                     time.sleep(0.2)
         for file in self.pids():
             self.stop(file)
+        for pid in with_variable(
+            "SLURM_CONF", str(self.folder / "slurm.conf")
+        ):  # of a node that was set down
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def lose(self, node: str) -> None:
         """SIGKILL of a node's daemon and of everything that runs there, as if its power were cut."""
