@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,9 +47,16 @@ class Opened:
         page = self.page
         for plot in page.query_selector_all(".plot"):
             plot.scroll_into_view_if_needed()
-        page.wait_for_function(
+        self.wait_until(
             "[...document.querySelectorAll('.plot')].every((plot) => plot.dataset.drawn === 'done')"
         )
+
+    def wait_until(self, expression: str) -> None:
+        """Until it is true. Playwright's own waiting evaluates text inside the page, which its policy forbids."""
+        last = time.monotonic() + PATIENCE_MS / 1000
+        while not self.page.evaluate(expression):
+            assert time.monotonic() < last, f"after {PATIENCE_MS / 1000:.0f} s still false: {expression}"
+            self.page.wait_for_timeout(50)
 
 
 @contextmanager

@@ -55,7 +55,7 @@ def test_every_picture_is_shown(opened):
     page = opened.page
     for picture in page.query_selector_all("img"):
         picture.scroll_into_view_if_needed()
-    page.wait_for_function("[...document.images].every((one) => one.complete && one.naturalWidth > 50)")
+    opened.wait_until("[...document.images].every((one) => one.complete && one.naturalWidth > 50)")
     assert page.evaluate("[...document.images].every((one) => one.alt.length > 10)")
 
 

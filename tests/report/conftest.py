@@ -90,10 +90,10 @@ def put_on_page(folder: Path, challenge: Challenge, *, results: Path | None = No
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Made:
-    """Twelve classes with hostile names, three streams, two fusions."""
+    """Seventeen classes with hostile names, three streams, two fusions."""
     folder = tmp_path_factory.mktemp("report")
     made_up.write_videos(folder / "videos")
-    challenge = made_up.make(folder, made_up.Size(made_up.class_names(14), 5, num_clips=4))
+    challenge = made_up.make(folder, made_up.Size(made_up.class_names(17), 5, num_clips=4))
     return put_on_page(folder, challenge)
 
 

@@ -41,6 +41,9 @@ HOSTILE = [
     "=SUM(A1:A9)",
     "1,234.5",
     "日本語のクラス",
+    "a line separator\u2028inside",
+    "constructor",
+    "__proto__",
 ]
 
 

@@ -76,6 +76,27 @@ def test_gains_are_those_of_leaving_the_stream_out(made):
         assert f"{gain.having.short} less {gain.lacking.short}, which is the same without" in made.html
 
 
+def test_a_name_has_one_colour_on_the_whole_page(made):
+    found = {}
+    for plot in ("cost-plot", "views-plot", "loss-streams"):
+        for scale in colour_scales(made.page.json[f"{plot}-spec"]):
+            assert len(set(scale["range"])) == len(scale["domain"]) > 1, plot
+            for name, colour in zip(scale["domain"], scale["range"], strict=True):
+                found.setdefault(name, set()).add(colour)
+    assert {"frame16", "flow16", "audio"} <= set(found)
+    assert all(len(colours) == 1 for colours in found.values()), found
+
+
+def colour_scales(spec):
+    """Every scale of colours with a domain in a plot."""
+    if isinstance(spec, dict):
+        own = spec.get("color", {}) if isinstance(spec.get("color"), dict) else {}
+        return ([own["scale"]] if "domain" in own.get("scale", {}) else []) + colour_scales(
+            list(spec.values())
+        )
+    return [scale for part in spec for scale in colour_scales(part)] if isinstance(spec, list) else []
+
+
 def test_the_packed_confusion_matrix_is_that_of_the_scores(made):
     data = made.page.json["confusion-matrix-data"]
     K = len(data["classes"])

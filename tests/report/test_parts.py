@@ -9,12 +9,14 @@ import pytest
 
 from lgdnet import metrics
 from lgdnet.audio.reading import AudioError
+from lgdnet.report import plots
 from lgdnet.report.alike import alike_order
 from lgdnet.report.challenge import Finished, Row
 from lgdnet.report.gains import gains, missing_gains
 from lgdnet.report.judged import Disagreement
 from lgdnet.report.sections.classes import packed
 from lgdnet.report.sections.examples import pick
+from lgdnet.report.shades import colour, shades
 from lgdnet.report.strips import GAP, HEIGHT, joined, scaled, sound_picture
 from lgdnet.report.views import spaced, steps_up_to
 from lgdnet.report.wording import counted, hours, listed, signed
@@ -157,6 +159,29 @@ def test_without_a_fusion_each_modality_stands_alone_against_frames_aggregated_a
     (gain,) = gains(finished({}, {FRAME: 50, "frame/tcp": 70, FLOW: 45}))
     assert named([gain]) == {"flow": (FLOW, FRAME, True)}
     assert gains(finished({}, {"frame/tcp": 70, FLOW: 45})) == []
+
+
+def test_no_two_places_have_one_colour():
+    assert len({colour(place) for place in range(60)}) == 60
+
+
+def test_a_stream_keeps_its_colour_and_nothing_in_a_plot_looks_like_it():
+    of = {f"fusion{i}": fused(FRAME, FLOW) for i in range(30)}
+    of_challenge = finished(of, ALONE)
+    everything = shades(
+        of_challenge, ["fusion7", "flow", "frame", "frame/tcp", "frame/average_pool", "strange", *of]
+    )
+    assert len(set(everything.values())) == len(everything)
+    assert shades(of_challenge, ["flow/tcp"])["flow/tcp"] == everything["flow"]
+    assert shades(of_challenge, ["audio", "fusion7"])["fusion7"] == everything["fusion7"]
+
+
+def test_names_of_every_object_of_javascript_are_set_apart():
+    names = [
+        row["name"]
+        for row in plots.data([{"name": n} for n in ("__proto__", "toString", "a")]).to_dict("records")
+    ]
+    assert names == ["\u200b__proto__", "\u200btoString", "a"]
 
 
 def test_views_are_evenly_spaced_and_end_with_all():

@@ -9,9 +9,11 @@ from lgdnet.report import plots
 from lgdnet.report.challenge import Finished
 from lgdnet.report.content import Block, Column, Figure, Section, Table
 from lgdnet.report.judged import Judgement
+from lgdnet.report.shades import shades, shades_of_inputs
 from lgdnet.report.wording import NONE, counted, hours
 
 NUMBERS = ("jobs", "wall_hours", "cpu_hours", "memory_mb", "gpu_hours")
+SHARED, GREY = "all streams", "#8a8f98"  # what belongs to no stream
 KEYS = ("stage", "stream", *NUMBERS)
 
 
@@ -46,7 +48,7 @@ def cost(finished: Finished, judged: Judgement) -> Section:
         for line in table.to_dict("records")
     ]
     total = float(table[unit].sum())
-    blocks: list[Block] = [stage_figure(table, unit, words)]
+    blocks: list[Block] = [stage_figure(finished, table, unit, words)]
     blocks += accuracy_for_hours(finished, table, unit, words)
     blocks.append(Table("cost-table", "Every stage and stream, in hours", columns, rows))
     explained = f"{hours(total)} of {'GPU' if with_gpu else 'processor'} time in all jobs. "
@@ -55,23 +57,25 @@ def cost(finished: Finished, judged: Judgement) -> Section:
     return Section(*about, explained, blocks)
 
 
-def stage_figure(table: pd.DataFrame, unit: str, words: str) -> Figure:
+def stage_figure(finished: Finished, table: pd.DataFrame, unit: str, words: str) -> Figure:
     """Hours per stage, stacked by stream."""
     sums = table.groupby("stage")[unit].sum().sort_values(ascending=False)
     points = [
         {
             "name": line["stage"],
             "value": round(float(line[unit]), 4),
-            "stream": line["stream"] or "all streams",
+            "stream": line["stream"] or SHARED,
         }
         for stage in sums.index
         for line in table[(table["stage"] == stage) & (table[unit] > 0)].to_dict("records")
     ]
+    owners = [str(point["stream"]) for point in points]
+    chosen = {**shades(finished, owners), SHARED: GREY}
     return Figure(
         "cost-plot",
         f"{words[0].upper()}{words[1:]} of every stage",
         f"{sums.index[0]} takes most, {hours(float(sums.iloc[0]))} of {hours(float(sums.sum()))}.",
-        plots.bars(points, title=words, colour="stream"),
+        plots.bars(points, title=words, colour="stream", shades=chosen),
     )
 
 
@@ -101,6 +105,8 @@ def accuracy_for_hours(finished: Finished, table: pd.DataFrame, unit: str, words
         "price-plot",
         f"Accuracy over {words} of the networks behind a row",
         f"{counted(len(points), 'row')}. {best['name']} has most accuracy for an hour: {best['y']:.1f} % in {hours(best['x'])}.",
-        plots.scatter(points, x=words, y="top-1 %", log_x=wide),
+        plots.scatter(
+            points, x=words, y="top-1 %", log_x=wide, shades=shades_of_inputs(finished, finished.rows)
+        ),
     )
     return [figure, Table("price-table", f"Accuracy for {words}", columns, rows)]

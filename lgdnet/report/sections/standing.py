@@ -11,6 +11,7 @@ from lgdnet.report import plots
 from lgdnet.report.challenge import Finished, Row
 from lgdnet.report.content import Block, Column, Facts, Figure, Section, Table
 from lgdnet.report.judged import Judgement
+from lgdnet.report.shades import shades_of_inputs
 from lgdnet.report.wording import NONE, counted, listed, number_of, signed
 from lgdnet.scores.labels import read_table
 
@@ -94,7 +95,9 @@ def leaderboard(finished: Finished, judged: Judgement) -> Section:
         "leaderboard-plot",
         "Top-1 of every row with its 95 % interval",
         f"{len(points)} rows from {min(r.top1 for r in finished.rows):.1f} % to {best.top1:.1f} %, which is {best.short}.",
-        plots.intervals(points, title="top-1 %", colour="input"),
+        plots.intervals(
+            points, title="top-1 %", colour="input", shades=shades_of_inputs(finished, finished.rows)
+        ),
     )
     about = (
         "Intervals come from drawing the videos anew (bootstrap), or are the exact bound of Clopper and Pearson where all or "

@@ -1,6 +1,6 @@
 """How the networks learned."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from lgdnet.report import plots
 from lgdnet.report.challenge import Finished
 from lgdnet.report.content import Block, Column, Figure, Section, Table
 from lgdnet.report.judged import Judgement
+from lgdnet.report.shades import shades
 from lgdnet.report.wording import NONE, counted, hours
 
 MOST_POINTS = 200  # of one curve; more are thinned out evenly
@@ -28,7 +29,7 @@ def training(finished: Finished, judged: Judgement) -> Section:
     blocks: list[Block] = []
     for id, title, part in (("streams", "streams", streams), ("fitted", "learned aggregations", fitted)):
         if part:
-            blocks += figures(id, title, part)
+            blocks += figures(id, title, part, shades(finished, part))
     columns = [
         Column("Network"),
         Column("Steps", "number"),
@@ -58,7 +59,9 @@ def histories(finished: Finished) -> list[tuple[str, Path]]:
     return [*found, *((name, results / "joint" / name / "history.csv") for name in finished.challenge.joint)]
 
 
-def figures(id: str, title: str, part: dict[str, list[dict[str, str]]]) -> list[Block]:
+def figures(
+    id: str, title: str, part: dict[str, list[dict[str, str]]], colours: Mapping[str, str]
+) -> list[Block]:
     """Loss and accuracy of several networks."""
     loss = [point for name, rows in part.items() for point in curve(name, rows, "loss", both=True)]
     accuracy = [
@@ -71,7 +74,7 @@ def figures(id: str, title: str, part: dict[str, list[dict[str, str]]]) -> list[
                 f"loss-{id}",
                 f"Loss of the {title}",
                 f"Loss over epochs of {counted(len(part), 'network')}, in training and on the validation split.",
-                plots.curves(loss, x="epoch", y="loss", dash=True),
+                plots.curves(loss, x="epoch", y="loss", dash=True, shades=colours),
             )
         )
     if accuracy:
@@ -80,7 +83,7 @@ def figures(id: str, title: str, part: dict[str, list[dict[str, str]]]) -> list[
                 f"accuracy-{id}",
                 f"Validation accuracy of the {title}",
                 f"Top-1 over epochs of {counted(len(part), 'network')} on the validation split.",
-                plots.curves(accuracy, x="epoch", y="top-1 %", points=True),
+                plots.curves(accuracy, x="epoch", y="top-1 %", points=True, shades=colours),
             )
         )
     return found

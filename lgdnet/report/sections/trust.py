@@ -4,6 +4,7 @@ from lgdnet.report import plots
 from lgdnet.report.challenge import Finished
 from lgdnet.report.content import Column, Figure, Section, Table
 from lgdnet.report.judged import Judgement
+from lgdnet.report.shades import shades
 from lgdnet.report.views import MOST_VIDEOS, ViewCurve, view_curves
 from lgdnet.report.wording import NONE, counted, percent
 
@@ -47,7 +48,7 @@ def calibration(finished: Finished, judged: Judgement) -> Section:
         "calibration-plot",
         "How often scores are right, by how sure they are",
         f"{finished.best.short} is off by {percent(own.expected_error)} points on average.",
-        plots.reliability(points),
+        plots.reliability(points, shades=shades(finished, [str(point["name"]) for point in points])),
     )
     explained = (
         "Videos are put into 15 bins by the score of their best class. On the dashed line a score of 80 % is right in 80 of 100 "
@@ -86,7 +87,14 @@ def views(finished: Finished, judged: Judgement) -> Section:
         "Top-1 of the mean over so many clips",
         f"{best.stream}: {percent(best.top1[0])} % with {counted(best.num_clips[0], 'clip')}, {percent(best.top1[-1])} % with "
         f"{best.num_clips[-1]}.",
-        plots.curves(points, x="clips of a video", y="top-1 %", points=True, log_x=True),
+        plots.curves(
+            points,
+            x="clips of a video",
+            y="top-1 %",
+            points=True,
+            log_x=True,
+            shades=shades(finished, [curve.stream for curve in found]),
+        ),
     )
     explained = (
         "Clips are evenly spaced and their scores averaged, all crops of each. The cost of an answer grows with their number. "
