@@ -125,6 +125,8 @@ def printed(path: Path, *, markdown: bool = False) -> str:
         lines = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise InputError(f"{path}: no such leaderboard. `snakemake leaderboard` makes it.") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: a folder. Name the leaderboard.csv in it.") from None
     except ValueError as error:
         raise InputError(f"{path}: not a leaderboard ({error}). `snakemake leaderboard` makes one.") from None
     shown = lines[[name for name in lines.columns if name not in PROVENANCE_COLUMNS]]

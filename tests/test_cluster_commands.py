@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
 from lgdnet import one_start, slurm
-from lgdnet.__main__ import disk_is_full, full_disk
+from lgdnet.__main__ import disk_is_full, full_disk, main, of_a_path
 from lgdnet.errors import InputError
 from lgdnet.stages import cost, failed, status
 from lgdnet.workflow_log import newest_log, parsed, write_stages
@@ -284,3 +285,41 @@ def test_a_full_disk_is_named_whoever_meets_it():
     assert disk_is_full(error) and full_disk(error).startswith("results/x.h5: not written, the disk is full")
     assert disk_is_full(RuntimeError("H5Dwrite: No space left on device"))
     assert not disk_is_full(OSError(errno.ENOENT, "No such file"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["leaderboard", "{here}"], "{here}: a folder. Name the leaderboard.csv in it."),
+        (
+            ["report", "{here}", "--challenge", "{here}", "--out", "r.html"],
+            "{here}: cannot be read (Is a directory). Name a challenge file, such as config.yaml.",
+        ),
+        (
+            ["sample", "--out", "/proc/nowhere/at/all"],
+            "/proc/nowhere: no such file or folder. Correct the path.",
+        ),
+        (
+            ["sample", "--out", "{here}/file/below"],
+            "{here}/file/below/videos/train: a part of this path is a file, not a folder. Correct the path.",
+        ),
+    ],
+)
+def test_a_wrong_path_is_one_line(monkeypatch, capsys, tmp_path, arguments, said):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["lgdnet", *(word.format(here=tmp_path) for word in arguments)])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {said.format(here=tmp_path)}"
+
+
+def test_a_temporary_name_is_not_shown_and_what_names_no_path_is_a_fault_of_ours(monkeypatch, capsys):
+    made = OSError(errno.EISDIR, "Is a directory", "out.1234.tmp", None, "out")
+    assert of_a_path(made) == "out: a folder, where a file is needed. Name a file."
+    denied = OSError(errno.EACCES, "Permission denied", "there/x.png.77.tmp")
+    assert of_a_path(denied).startswith("there/x.png: permission denied. Name another place")
+    assert "x: Input/output error. Correct" in of_a_path(OSError(errno.EIO, "Input/output error", "x"))
+    for error in (OSError("no name"), RuntimeError("a mistake")):
+        monkeypatch.setattr("lgdnet.__main__.app", Mock(side_effect=error))
+        with pytest.raises(type(error), match=str(error)):
+            main()

@@ -1,6 +1,7 @@
 """What a prediction looks like: bars in a terminal, one JSON object per video."""
 
 import json
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -11,8 +12,19 @@ BAR = 24  # characters of a score of 1
 PARTS = "▏▎▍▌▋▊▉█"  # eighths of a character
 
 
+def can_show(text: str) -> bool:
+    """Whether standard output has all characters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def bar(score: float, width: int = BAR) -> str:
-    """A score in [0, 1] as a bar, to an eighth of a character."""
+    """A score in [0, 1] as a bar, to an eighth of a character; of plain signs on a terminal that has no others."""
+    if not can_show(PARTS):
+        return ("#" * round(score * width)).ljust(width)
     eighths = round(score * width * len(PARTS))
     whole, rest = divmod(eighths, len(PARTS))
     return (PARTS[-1] * whole + (PARTS[rest - 1] if rest else "")).ljust(width)
@@ -43,7 +55,9 @@ def about(prediction: Prediction) -> str:
 
 def shortened(label: str, width: int) -> str:
     """A class name in exactly `width` characters."""
-    return (label if len(label) <= width else label[: width - 1] + "…").ljust(width)
+    return (label if len(label) <= width else label[: width - 1] + ("…" if can_show("…") else "~")).ljust(
+        width
+    )
 
 
 def timing(seconds: dict[str, float]) -> str:
@@ -63,19 +77,18 @@ def as_json(prediction: Prediction, row: str, count: int) -> str:
     def scores(best: Sequence[tuple[str, float]]) -> list[dict[str, Any]]:
         return [{"label": label, "score": score} for label, score in best]
 
-    return json.dumps(
-        {
-            "video": str(prediction.path),
-            "video_id": prediction.video_id,
-            "row": row,
-            "top": scores(prediction.top(count)),
-            "members": {leaf: scores(prediction.of_member(leaf).top(count)) for leaf in prediction.members},
-            "silent": prediction.silent,
-            "num_frames": prediction.num_frames,
-            "fps": prediction.fps,
-            "duration_sec": prediction.duration_sec,
-            "has_audio": prediction.has_audio,
-            "seconds": {name: round(value, 4) for name, value in prediction.seconds.items()},
-        },
-        ensure_ascii=False,
-    )
+    answer = {
+        "video": str(prediction.path),
+        "video_id": prediction.video_id,
+        "row": row,
+        "top": scores(prediction.top(count)),
+        "members": {leaf: scores(prediction.of_member(leaf).top(count)) for leaf in prediction.members},
+        "silent": prediction.silent,
+        "num_frames": prediction.num_frames,
+        "fps": prediction.fps,
+        "duration_sec": prediction.duration_sec,
+        "has_audio": prediction.has_audio,
+        "seconds": {name: round(value, 4) for name, value in prediction.seconds.items()},
+    }
+    text = json.dumps(answer, ensure_ascii=False)
+    return text if can_show(text) else json.dumps(answer)

@@ -19,10 +19,16 @@ def planned_copies(videos: Sequence[Path], folder: Path) -> dict[Path, Path]:
     Errors: PredictionError where a copy would take the place of a video to predict or of any other file.
     """
     try:
+        str(folder).encode()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PredictionError(
             f"{folder}: no folder for annotated copies ({error.strerror}). Name another one."
+        ) from None
+    except UnicodeEncodeError:
+        shown = bytes(folder).decode(errors="backslashreplace")
+        raise PredictionError(
+            f"{shown}: the name is not UTF-8. Name another folder with --annotate."
         ) from None
     sources = {path.resolve() for path in videos}
     taken: dict[Path, Path] = {}  # the source of each copy

@@ -60,6 +60,7 @@ class Looker:
 
         The id may be a function of the path and the sha256 of what is in the file.
         """
+        check_name(path)
         outcome = self.prober.call(str(path), self.options, timeout_sec=self.timeout_sec)
         found = verdict_of(outcome, self.timeout_sec)
         if found["verdict"] != "ok":
@@ -106,6 +107,19 @@ class Looker:
         )
         write_sounds(out, [(looked.video_id, path)], extracted, made_by=made_by)
         return out
+
+
+def check_name(path: Path) -> None:
+    """Errors: PredictionError for what is not there, is a folder or has a name that no artefact can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        shown = bytes(path).decode(errors="backslashreplace")
+        raise PredictionError(f"{shown}: the name is not UTF-8. Rename the file and its folders.") from None
+    if path.is_dir():
+        raise PredictionError(f"{path}: a folder, one file is needed. Name a file in it.")
+    if not path.is_file():
+        raise PredictionError(f"{path}: no such file. Correct the name, or name a folder of videos.")
 
 
 def manifest_of(path: Path, video_id: str, name: str, facts: dict[str, Any]) -> Manifest:

@@ -30,8 +30,15 @@ def load_stream(finished: Finished, name: str, device: torch.device) -> Stream:
 def media_of(
     finished: Finished, stream: Stream, looked: Looked, sound: tuple[Path, ...], device: torch.device
 ) -> Media:
-    """Flow is computed where it is needed, frames go through the JPEG of the cache where the challenge has one."""
+    """Flow is computed where it is needed, frames go through the JPEG of the cache where the challenge has one.
+
+    Errors: PredictionError for a video of one frame, where flow is needed.
+    """
     recipe = stream.recipe
+    if recipe is not None and looked.manifest.num_frames[0] < 2:
+        raise PredictionError(
+            f"{looked.manifest.path}: one frame, and flow needs two. Leave it out, or choose a row or stream without flow."
+        )
     on_gpu = recipe is not None and ALGORITHMS[recipe.algorithm].on_gpu
     return Media(
         looked.root,

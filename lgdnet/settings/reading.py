@@ -57,13 +57,19 @@ def parse(model: type[S], text: str) -> S:
 
 
 def read_challenge(path: Path) -> Challenge:
-    """A challenge from a YAML file."""
+    """A challenge from a YAML file. Errors: SettingsError."""
     import yaml
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path}: no such file. Name a challenge file, such as config.yaml.") from None
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}). Name a challenge file, such as config.yaml."
+        ) from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: not UTF-8, so no challenge file. Save it as UTF-8.") from None
     except yaml.YAMLError as error:
         raise SettingsError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     return challenge_of(values, source=str(path))

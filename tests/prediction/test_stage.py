@@ -1,13 +1,18 @@
 """What a user sees of `predict` and `explain`: bars, JSON, broken videos named, annotated copies, strips."""
 
+import io
 import json
+import os
+import sys
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from lgdnet.__main__ import show_everything
 from lgdnet.prediction.annotation import annotate
-from lgdnet.prediction.answers import bar
+from lgdnet.prediction.answers import as_json, as_text, bar
 from lgdnet.prediction.copies import planned_copies
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.networks import chosen_device
@@ -16,6 +21,7 @@ from lgdnet.prediction.predictor import Predictor
 from lgdnet.prediction.words import bars, fitting, width_of
 from lgdnet.settings import recorded
 from lgdnet.stages import explain, predict
+from tests.media.barcodes import write_video
 from tests.prediction.made_up import CLASSES
 
 
@@ -25,6 +31,12 @@ def run(videos, challenge, **options):
     return shown, failures
 
 
+def answer(challenge):
+    """What one row says of one video."""
+    with opened(challenge.root) as finished, Predictor(finished, "frame/average_pool") as predictor:
+        return predictor.predict(challenge.path("silent"))
+
+
 def test_a_broken_video_is_named_and_the_others_are_done(challenge, tmp_path, capsys):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(challenge.path("silent").read_bytes()[:2000])
@@ -32,9 +44,48 @@ def test_a_broken_video_is_named_and_the_others_are_done(challenge, tmp_path, ca
     shown, failures = run(videos, challenge, row="frame/average_pool")
     assert [text.split(" ")[0] for text in shown] == [str(videos[0]), str(videos[3])]
     assert failures[0].startswith(f"{broken}: an mp4 without its index") and failures[1].endswith(
-        "no such file"
+        "missing.mp4: no such file. Correct the name, or name a folder of videos."
     )
     assert "2 of 4 videos predicted, 2 failed" in capsys.readouterr().err
+
+
+def test_a_name_that_is_not_utf8_is_named_and_the_others_are_done(challenge, tmp_path, capsys):
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    content = challenge.path("silent").read_bytes()
+    (folder / "a.mp4").write_bytes(content)
+    odd = Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.mp4"))
+    odd.write_bytes(content)
+    shown, failures = run([folder], challenge, row="frame/average_pool", annotate=tmp_path / "copies")
+    said = f"{folder}/\\xff\\xfe.mp4: the name is not UTF-8. Rename the file and its folders."
+    assert len(shown) == 1 and failures == [said] and said in capsys.readouterr().err
+    assert list(contents(tmp_path / "copies")) == ["a.mp4"]
+    with pytest.raises(PredictionError, match=r"the name is not UTF-8. Name another folder with --annotate"):
+        annotated([folder], challenge, odd.with_suffix(""))
+
+
+def test_flow_of_one_frame_says_how_to_go_on(challenge, tmp_path):
+    single = tmp_path / "single.avi"
+    write_video(single, num_frames=1, codec="mpeg4", b_frames=0)
+    assert run([single], challenge, row="frame/average_pool")[1] == []
+    _, failures = run([single], challenge, row="flow/average_pool")
+    assert failures == [
+        f"{single}: one frame, and flow needs two. Leave it out, or choose a row or stream without flow."
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_an_answer_is_readable_whatever_the_terminal_knows(challenge, monkeypatch, encoding):
+    found = answer(challenge)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert bar(0.5, 4) == ("██  " if encoding == "utf-8" else "##  ")
+    line = as_json(found, "frame/average_pool", 3).encode(encoding)
+    assert {one["label"] for one in json.loads(line.decode(encoding))["top"]} == set(CLASSES)
+    show_everything()
+    print(as_text(found, 3), flush=True)
+    said = terminal.buffer.getvalue().decode(encoding)
+    assert ("sch\\xf6n" if encoding == "ascii" else "schön") in said
 
 
 def test_the_answer_has_bars_and_times(challenge):
