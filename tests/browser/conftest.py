@@ -62,7 +62,9 @@ class Opened:
 @contextmanager
 def visited(browser, path: Path, *, size: str = "desktop", theme: str = "light") -> Iterator[Opened]:
     """A page opened from its file, offline."""
-    context = browser.new_context(viewport=SIZES[size], color_scheme=theme, offline=True)
+    context = browser.new_context(
+        viewport=SIZES[size], color_scheme=theme, offline=True, has_touch=size == "phone"
+    )
     context.set_default_timeout(PATIENCE_MS)
     try:
         page = context.new_page()

@@ -134,6 +134,63 @@ def test_the_matrix_is_drawn_and_answers_to_keys_and_filter(opened):
     assert "videos" in readout.text_content()
 
 
+def drag_by_finger(page, start, way):
+    """Put a finger down, move it in steps, lift it, as a touch screen reports it."""
+    session = page.context.new_cdp_session(page)
+
+    def send(kind, *points):
+        touches = [{"x": x, "y": y} for x, y in points]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touches})
+
+    (x, y), (right, down) = start, way
+    send("touchStart", (x, y))
+    for step in range(1, 11):
+        send("touchMove", (x + right * step / 10, y + down * step / 10))
+    send("touchEnd")
+
+
+def test_a_finger_moves_a_zoomed_matrix_and_the_page_otherwise(browser, page_file):
+    with visited(browser, page_file, size="phone") as opened:
+        page = opened.page
+        canvas = page.locator("#confusion-matrix canvas")
+        if (
+            page.evaluate(
+                "JSON.parse(document.getElementById('confusion-matrix-data').textContent).classes.length"
+            )
+            < 8
+        ):
+            pytest.skip("too few classes to zoom in on")
+
+        def drag():
+            """What a drag does: (pixels that the page scrolls, whether other cells lie where they lay)."""
+            canvas.evaluate("(canvas) => canvas.scrollIntoView({block: 'center'})")
+            top, before = page.evaluate("scrollY"), cell_in_the_middle(canvas)
+            box = canvas.bounding_box()
+            drag_by_finger(page, (box["x"] + 0.6 * box["width"], box["y"] + 0.6 * box["height"]), (-90, -130))
+            page.wait_for_timeout(500)
+            return abs(page.evaluate("scrollY") - top), cell_in_the_middle(canvas) != before
+
+        scrolled, moved = drag()
+        assert scrolled > 40 and not moved
+        page.locator("#confusion-matrix [data-zoom='2']").evaluate("(button) => button.click()")
+        assert drag() == (0, True)
+        page.locator("#confusion-matrix [data-zoom='0']").evaluate("(button) => button.click()")
+        scrolled, moved = drag()
+        assert scrolled > 40 and not moved
+
+
+def cell_in_the_middle(canvas) -> str:
+    """What the page says of it when it is pointed at."""
+    return canvas.evaluate(
+        """(canvas) => {
+          const box = canvas.getBoundingClientRect();
+          const at = {clientX: box.left + 0.7 * box.width, clientY: box.top + 0.7 * box.height};
+          canvas.dispatchEvent(new PointerEvent("pointermove", at));
+          return document.querySelector("#confusion-matrix [data-readout]").textContent;
+        }"""
+    )
+
+
 def test_the_theme_can_be_chosen(opened):
     page = opened.page
     ground = "getComputedStyle(document.body).backgroundColor"

@@ -77,6 +77,7 @@
     draw() {
       const { side, margin, cell } = this.layout();
       if (!side) return;
+      this.canvas.classList.toggle("zoomed", this.isZoomed()); // a finger moves the matrix then, not the page
       const scale = window.devicePixelRatio || 1;
       this.canvas.width = this.canvas.height = Math.round(side * scale);
       const ink = this.canvas.getContext("2d");
@@ -144,6 +145,10 @@
     }
 
     // ---- moving
+    isZoomed() {
+      return this.view.size < this.order.length;
+    }
+
     zoom(factor, at = this.selected) {
       const n = this.order.length;
       const { x, y, size } = this.view;
@@ -211,10 +216,10 @@
       canvas.addEventListener("pointerdown", (event) => {
         this.select(...this.cellAt(event));
         grip = { x: event.clientX, y: event.clientY, view: { ...this.view } };
-        if (this.view.size < this.order.length) canvas.setPointerCapture(event.pointerId);
+        if (this.isZoomed()) canvas.setPointerCapture(event.pointerId);
       });
       canvas.addEventListener("pointermove", (event) => {
-        if (grip && this.view.size < this.order.length) {
+        if (grip && this.isZoomed()) {
           const { cell } = this.layout();
           this.view.x = grip.view.x - (event.clientX - grip.x) / cell;
           this.view.y = grip.view.y - (event.clientY - grip.y) / cell;
