@@ -177,7 +177,11 @@ def read_classes(path: Path) -> list[str]:
     """
     if not path.is_file():
         raise ManifestError(f"{path}: no such class list. Name a text file with one class per line.")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ManifestError(f"{path}: the class list is not UTF-8. Save it as UTF-8.") from None
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise ManifestError(f"{path}: the class list is empty. Write one class per line.")
     split = [line.split(maxsplit=1) for line in lines]

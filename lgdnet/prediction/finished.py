@@ -95,9 +95,17 @@ class Finished:
         streams = [self.stream_file(stream) for stream in self.streams(row)]
         return [CLASSES, *streams, *(file for file in learned if file), *weights]
 
+    def has(self, row: str) -> bool:
+        """Whether every file is there that predicting a row reads."""
+        return all((self.root / file).is_file() for file in self.files(row))
+
     def path(self, file: str) -> Path:
         """A file of the challenge. Errors: PredictionError where it was never made."""
         path = self.root / file
+        if not path.is_file() and self.packed:
+            raise PredictionError(
+                f"{self.source}: {file} is missing. Make the pack again with `lgdnet pack`."
+            )
         if not path.is_file():
             raise PredictionError(
                 f"{path}: not there, so {self.source} is not finished. Run snakemake, or choose another --row."

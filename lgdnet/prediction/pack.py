@@ -8,9 +8,12 @@ Nothing in it is executed or unpickled: JSON, text, CSV and safetensors.
 """
 
 import json
+import re
 import shutil
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -26,6 +29,10 @@ FORMAT = "lgdnet-pack-1"
 MAX_MANIFEST_BYTES = 2**24
 DATE = (1980, 1, 1, 0, 0, 0)  # the same bytes whenever it is packed
 AGAIN = "Copy it again, or make it again with `lgdnet pack`."
+DAMAGE = (  # what zipfile raises for files that are no zip, or not a whole one; RuntimeError is its word for encrypted
+    *(zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, RuntimeError, ValueError),
+    *(zlib.error, struct.error, LookupError, OverflowError),
+)
 
 
 class PackError(InputError):
@@ -58,9 +65,26 @@ def write_pack(out: Path, finished: Finished, rows: Sequence[str]) -> None:
                     shutil.copyfileobj(source, target, 2**20)
 
 
+def check_target(out: Path) -> None:
+    """Errors: PackError for a file that is no pack, or a folder: neither is written over."""
+    if out.is_dir():
+        raise PackError(f"{out}: a folder. Name the file to write, such as {out / 'challenge.lgdnet'}.")
+    if out.exists() and not is_pack(out):
+        raise PackError(f"{out}: is there already and no pack. Delete it, or name another file.")
+
+
+def is_pack(path: Path) -> bool:
+    """Whether a file is one of ours, as far as its table of contents says."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return MANIFEST in archive.namelist()
+    except DAMAGE:
+        return False
+
+
 @contextmanager
-def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """A pack in a temporary folder, every file checked, and the rows it holds. Errors: PackError."""
+def unpacked(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """A pack in a temporary folder, every file checked, and its pack.json. Errors: PackError."""
     with tempfile.TemporaryDirectory(prefix="lgdnet-pack-") as folder:
         root = Path(folder)
         try:
@@ -68,10 +92,12 @@ def unpacked(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
                 about = read_about(archive, path)
                 for name, expected in about["files"].items():
                     extract(archive, name, int(expected["bytes"]), root / name, path)
-        except (zipfile.BadZipFile, zipfile.LargeZipFile, OSError, EOFError, NotImplementedError) as error:
+        except PackError:
+            raise
+        except DAMAGE as error:
             raise PackError(f"{path}: damaged, or no pack ({error}). {AGAIN}") from None
         check_files(root, about["files"], path)
-        yield root, tuple(about["rows"])
+        yield root, about
 
 
 def read_about(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
@@ -90,13 +116,11 @@ def parsed(text: bytes, path: Path) -> dict[str, Any]:
         known = about.pop("digest")
         found = about["format"]
         names = list(about["files"])
-        is_whole = digest(about) == known and all(
-            {"bytes", "sha256"} <= set(f) for f in about["files"].values()
-        )
+        is_whole = digest(about) == known and is_complete(about)
     except (ValueError, KeyError, TypeError, AttributeError):
         names, is_whole, found = [], False, FORMAT
     if found != FORMAT:
-        raise PackError(f"{path}: format {found!r}, {FORMAT!r} is needed. Pack it again.")
+        raise PackError(f"{path}: format {found!r}, {FORMAT!r} is needed. {cure(about)}")
     if not is_whole:
         raise PackError(f"{path}: its {MANIFEST} is damaged. {AGAIN}")
     for name in names:
@@ -106,12 +130,59 @@ def parsed(text: bytes, path: Path) -> dict[str, Any]:
     return about
 
 
+def is_complete(about: Mapping[str, Any]) -> bool:
+    """Whether pack.json has everything that is read of it, each of its kind."""
+    rows, files = about["rows"], about["files"]
+    return (
+        isinstance(rows, list)
+        and len(rows) > 0
+        and all(isinstance(row, str) for row in rows)
+        and {RECORDED, CLASSES} <= set(files)
+        and all(type(f["bytes"]) is int and isinstance(f["sha256"], str) for f in files.values())
+    )
+
+
+def cure(about: Mapping[str, Any]) -> str:
+    """What helps against a pack that is undamaged and still cannot be used."""
+    made_by = str(about.get("code_version", ""))
+    if release(made_by) > release(code_version()):
+        return f"It was made by a newer lgdnet ({made_by}, this is {code_version()}): update this one."
+    return "Make it again with `lgdnet pack`."
+
+
+def release(version: str) -> tuple[int, ...]:
+    """`0.10.2+1a2b3c4` -> (0, 10, 2)"""
+    numbers = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(int(number) for number in numbers[0].split(".")) if numbers else ()
+
+
+@contextmanager
+def named_by_pack(root: Path, source: Path, remedy: str) -> Iterator[None]:
+    """Faults of the files in `root` as faults of the pack and its member, with the way out of a pack.
+
+    Errors: PackError instead of any InputError that names a file of `root`; others as they are.
+    """
+    try:
+        yield
+    except InputError as error:
+        text = str(error)
+        if isinstance(error, PackError) or str(root) not in text:
+            raise
+        text = text.replace(f"{root}/", f"{source}: ").replace(str(root), str(source))
+        fault = re.split(r"\. (?=[A-Z])", text.splitlines()[0])[0].rstrip(
+            "."
+        )  # what follows is the way out for results
+        raise PackError(f"{fault}. {remedy}") from None
+
+
 def extract(archive: zipfile.ZipFile, name: str, num_bytes: int, target: Path, path: Path) -> None:
     """One member to a file of exactly the size that was promised."""
     try:
         member = archive.getinfo(name)
     except KeyError:
         raise PackError(f"{path}: {name} is missing. {AGAIN}") from None
+    if member.flag_bits & 1:
+        raise PackError(f"{path}: {name} is marked as encrypted, which no pack is. {AGAIN}")
     if member.compress_type != zipfile.ZIP_STORED or member.file_size != num_bytes:
         raise PackError(f"{path}: {name} has another size than it should. {AGAIN}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,11 +190,11 @@ def extract(archive: zipfile.ZipFile, name: str, num_bytes: int, target: Path, p
         shutil.copyfileobj(source, file, 2**20)
 
 
-def checked_folder(folder: Path) -> tuple[str, ...]:
-    """The rows of a pack that was unpacked by hand, every file checked. Errors: PackError."""
+def checked_folder(folder: Path) -> dict[str, Any]:
+    """pack.json of a pack that was unpacked by hand, every file checked. Errors: PackError."""
     about = parsed((folder / MANIFEST).read_bytes(), folder)
     check_files(folder, about["files"], folder)
-    return tuple(about["rows"])
+    return about
 
 
 def check_files(root: Path, files: Mapping[str, Any], source: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lgdnet.prediction.opening import opened
-from lgdnet.prediction.pack import write_pack
+from lgdnet.prediction.pack import check_target, write_pack
 
 
 def run(challenge: Path, out: Path, *, config: Path | None = None, rows: Sequence[str] = ()) -> list[str]:
@@ -12,6 +12,7 @@ def run(challenge: Path, out: Path, *, config: Path | None = None, rows: Sequenc
 
     Without `rows` these are all that can be predicted, the submitted one first.
     """
+    check_target(out)
     with opened(challenge, config=config) as finished:
         default = finished.default_row()
         everything = sorted(finished.rows(), key=lambda row: row != default)

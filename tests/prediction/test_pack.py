@@ -1,6 +1,8 @@
 """A pack is whole and safe, or refused with its name."""
 
+import hashlib
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -8,7 +10,8 @@ import pytest
 from lgdnet.artefact import digest
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.opening import only_finished, opened
-from lgdnet.prediction.pack import FORMAT, MANIFEST, PackError
+from lgdnet.prediction.pack import FORMAT, MANIFEST, PackError, release
+from lgdnet.prediction.predictor import Predictor
 from lgdnet.settings import SettingsError
 from lgdnet.stages import pack as stage
 
@@ -152,13 +155,147 @@ def test_what_is_not_finished_says_how_to_go_on(challenge, tmp_path, monkeypatch
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_name_it_is_the_only_finished_challenge(tmp_path):
+def test_without_a_name_it_is_the_only_one_that_has_what_predicting_needs(challenge, tmp_path):
     with pytest.raises(PredictionError, match="holds no finished one"):
         only_finished(tmp_path)
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "challenge.json").touch()
-        if name == "a":
-            assert only_finished(tmp_path) == tmp_path / "a"
-    with pytest.raises(PredictionError, match=r"Name it with --challenge; there are .*a, .*b"):
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    shutil.copy(challenge.root / "challenge.json", begun)
+    with pytest.raises(PredictionError, match=r"no finished one, .*begun has not all that predicting needs"):
         only_finished(tmp_path)
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd/challenge.json").write_text("{")
+    (tmp_path / "a").symlink_to(challenge.root)
+    assert only_finished(tmp_path) == tmp_path / "a"
+    (tmp_path / "b").symlink_to(challenge.root)
+    with pytest.raises(PredictionError, match=r"Name it with --challenge; there are .*a, [^ ]*b\.$"):
+        only_finished(tmp_path)
+
+
+def test_what_other_tools_scored_does_not_make_a_challenge_unfinished(challenge, tmp_path):
+    shutil.copytree(challenge.root, tmp_path / "a")
+    values = json.loads((tmp_path / "a/challenge.json").read_text())
+    values["evaluate"] = {"submit": "with-others"}
+    (tmp_path / "a/challenge.json").write_text(json.dumps(values))
+    assert only_finished(tmp_path) == tmp_path / "a"
+
+
+def described(members, **changes):
+    """pack.json with other words and a digest that fits them."""
+    about = {**json.loads(members[MANIFEST]), **changes}
+    about = {name: value for name, value in about.items() if value is not None and name != "digest"}
+    members[MANIFEST] = json.dumps({**about, "digest": digest(about)}).encode()
+
+
+def with_member(members, name, content, **changes):
+    """A pack made with this content: its digest fits."""
+    files = json.loads(members[MANIFEST])["files"]
+    members[name] = content
+    files[name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    described(members, files=files, **changes)
+
+
+@pytest.mark.parametrize("rows", [None, 3, [], [3], "all", {"all": 1}])
+def test_rows_that_are_none_are_damage(packed, tmp_path, rows):
+    broken = rewritten(packed, tmp_path / "b", lambda members: described(members, rows=rows))
+    with pytest.raises(PackError, match=r"b: its pack.json is damaged. Copy it again"):
+        open_it(broken)
+
+
+@pytest.mark.parametrize("wrong", [{"bytes": "abc", "sha256": "0"}, {"bytes": True, "sha256": "0"}, {}, 3])
+def test_files_that_are_not_described_are_damage(packed, tmp_path, wrong):
+    files = {"challenge.json": wrong, "manifest/classes.txt": wrong}
+    broken = rewritten(packed, tmp_path / "b", lambda members: described(members, files=files))
+    with pytest.raises(PackError, match=r"b: its pack.json is damaged. Copy it again"):
+        open_it(broken)
+
+
+def test_a_pack_without_settings_is_damaged(packed, tmp_path):
+    broken = rewritten(packed, tmp_path / "b", lambda members: described(members, files={}))
+    with pytest.raises(PackError, match=r"b: its pack.json is damaged. Copy it again"):
+        open_it(broken)
+
+
+def test_every_bit_of_what_a_zip_says_of_its_members_may_be_wrong(packed, tmp_path):
+    content = packed.read_bytes()
+    place = content.index(b"PK\x01\x02")  # the first entry of the table of contents: pack.json
+    second = content.index(b"PK\x01\x02", place + 4)
+    for start in (place, second):
+        for byte in range(start + 4, start + 46):
+            for bit in (1, 128):
+                broken = bytearray(content)
+                broken[byte] ^= bit
+                (tmp_path / "broken").write_bytes(broken)
+                try:
+                    with opened(tmp_path / "broken") as finished:
+                        assert finished.default_row() == "all"  # dates and permissions do not matter
+                except PackError as error:
+                    assert str(error).startswith(f"{tmp_path}/broken: ")
+        broken = bytearray(content)
+        broken[start + 8] ^= 1
+        (tmp_path / "broken").write_bytes(broken)
+        with pytest.raises(PackError, match=r"encrypted.*Copy it again"):
+            open_it(tmp_path / "broken")
+
+
+def test_faults_of_members_name_the_pack_and_its_own_way_out(packed, tmp_path):
+    def loaded(path):
+        with opened(path) as finished, Predictor(finished):
+            raise AssertionError("it should have been refused")
+
+    classes = rewritten(
+        packed, tmp_path / "c", lambda members: with_member(members, "manifest/classes.txt", b"caf\xe9\n")
+    )
+    with pytest.raises(PackError) as refused:
+        loaded(classes)
+    again = "Make it again with `lgdnet pack`."
+    assert str(refused.value) == f"{classes}: manifest/classes.txt: the class list is not UTF-8. {again}"
+    weights = rewritten(
+        packed, tmp_path / "w", lambda members: with_member(members, "fusions/all/weights.csv", b"none\n")
+    )
+    with pytest.raises(PackError, match=rf"^{weights}: fusions/all/weights.csv: .*\. {again}$"):
+        loaded(weights)
+    settings = rewritten(packed, tmp_path / "s", lambda members: with_member(members, "challenge.json", b"{"))
+    with pytest.raises(PackError, match=rf"^{settings}: challenge.json: not the settings.*\. {again}$"):
+        loaded(settings)
+    rows = rewritten(packed, tmp_path / "r", lambda members: described(members, rows=["frame/tpc"]))
+    with pytest.raises(PackError, match=rf"^{rows}: its rows are not those of its challenge.json. {again}$"):
+        loaded(rows)
+
+
+def test_a_pack_of_a_newer_version_says_so(packed, tmp_path):
+    content, newer = b'{"challenge": "x", "of": "tomorrow"}', "99.10.0+1a2b3c4"
+    future = rewritten(
+        packed,
+        tmp_path / "f",
+        lambda members: with_member(members, "challenge.json", content, code_version=newer),
+    )
+    with pytest.raises(PackError) as refused:
+        open_it(future)
+    assert str(refused.value).startswith(f"{future}: challenge.json: ")
+    assert "It was made by a newer lgdnet (99.10.0+1a2b3c4, this is " in str(refused.value)
+    other = rewritten(
+        packed,
+        tmp_path / "o",
+        lambda members: described(members, format="lgdnet-pack-9", code_version=newer),
+    )
+    with pytest.raises(PackError, match=r"'lgdnet-pack-1' is needed. It was made by a newer lgdnet"):
+        open_it(other)
+    assert release("0.10.2+1a2b3c4.dirty") == (0, 10, 2) > release("0.9") and release("unknown") == ()
+
+
+def test_only_a_pack_is_written_over(challenge, packed, tmp_path):
+    old = shutil.copy(packed, tmp_path / "old.lgdnet")
+    assert stage.run(challenge.root, old, rows=["frame/tcp"]) == ["frame/tcp"]
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("thesis.txt", "years of work")
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for name in ("other.zip", "thesis.txt"):
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(
+            PackError, match=rf"{name}: is there already and no pack. Delete it, or name another"
+        ):
+            stage.run(challenge.root, tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    with pytest.raises(PackError, match=r": a folder. Name the file to write, such as .*/challenge.lgdnet"):
+        stage.run(challenge.root, tmp_path)
