@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -20,6 +21,8 @@ from lgdnet import __version__
 from lgdnet.errors import InputError
 from lgdnet.log import warn
 
+UMASK = os.umask(0o077)  # it can only be read by setting it, which is safe while nothing else runs
+os.umask(UMASK)
 METADATA_KEY = "lgdnet"  # of the one entry of text in a safetensors file: JSON
 
 
@@ -33,10 +36,20 @@ def atomic(path: Path) -> Iterator[Path]:
     tmp = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         yield tmp
+        share(tmp)
         flush_to_disk(tmp)
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def share(path: Path) -> None:
+    """Let read and write it whom the umask lets: some libraries write through files of 0600, closed to colleagues."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    wanted = mode | (0o666 & ~UMASK)
+    if wanted != mode:
+        with contextlib.suppress(OSError):  # a file system without modes of its own: its mount decides
+            path.chmod(wanted)
 
 
 @contextlib.contextmanager

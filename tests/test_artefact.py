@@ -1,7 +1,12 @@
 import json
+import os
+import stat
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from lgdnet import artefact
 from lgdnet.artefact import atomic, code_version, digest, file_digest, provenance, write_json
 
 
@@ -22,6 +27,22 @@ def test_a_finished_write_takes_the_place_of_the_old_file(tmp_path):
         tmp.write_text("whole")
     assert path.read_text() == "whole"
     assert [file.name for file in path.parent.iterdir()] == ["scores.txt"]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o002, 0o077])
+def test_colleagues_may_read_what_the_umask_lets_them_read(tmp_path, monkeypatch, umask):
+    monkeypatch.setattr(artefact, "UMASK", umask)
+    path = tmp_path / "model.safetensors"
+    with atomic(path) as tmp:
+        save_file({"weights": np.zeros(3, np.float32)}, tmp)
+        tmp.chmod(0o600)  # as some versions of safetensors leave it
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+
+
+def test_the_umask_is_as_it_was_and_known():
+    before = os.umask(0o022)
+    os.umask(before)
+    assert before == artefact.UMASK
 
 
 def test_json_is_written_with_sorted_keys(tmp_path):

@@ -107,7 +107,8 @@ def explain(
         str | None, typer.Option(help="Class to explain; the one that the stream finds best without it.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Picture to write; <video>.explain.png without it.")
+        Path | None,
+        typer.Option(help="Picture to write, .png, .jpg or .webp; <video>.explain.png without it."),
     ] = None,
     device: Device = "auto",
     config: ConfigFile = None,

@@ -22,6 +22,7 @@ from lgdnet.aggregation import Learned, aggregated, read_learned
 from lgdnet.augment import eval_transform
 from lgdnet.dumping import features_writer, forward
 from lgdnet.loader.batches import View, views
+from lgdnet.metrics import top_classes
 from lgdnet.modalities import MODALITIES
 from lgdnet.prediction.finished import Finished, PredictionError
 from lgdnet.prediction.looking import Looked, Looker
@@ -57,9 +58,11 @@ class Prediction:
     seconds: dict[str, float] = field(default_factory=dict)  # of each part, in order
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """The best classes with their scores, best first."""
+        """The best classes with their scores, best first; where they tie as the leaderboard has them."""
         scores = softmax(self.log_scores)
-        best = np.argsort(-scores, kind="stable")[:count]
+        best = top_classes(self.log_scores[None], count)[
+            0
+        ]  # scores may round to 0 where logarithms still differ
         return [(self.classes[i], float(scores[i])) for i in best]
 
     def of_member(self, leaf: str) -> "Prediction":

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from lgdnet.flow.picture import colour_wheel
-from lgdnet.prediction.words import FAINT, INK, PAPER, line_of
+from lgdnet.prediction.words import FAINT, INK, PAPER, line_of, wrapped
 
 SIDE = 150  # pixels of the shorter side of a picture in the strip
 GAP = 6  # pixels
@@ -78,8 +78,8 @@ def strip(clips: list[Clip], title: str, notes: list[str], *, largest_map: int =
         frames = [heated(strongest.pictures[t], strongest.heat[t], each) for t in shown]
         rows.append(beside(frames))
     width = max(max(row.shape[1] for row in rows), 560)
-    words = [line_of(title, width, WORDS + 2)]
-    below = [line_of(note, width, WORDS) for note in notes]
+    words = [line_of(line, width, WORDS + 2) for line in wrapped(title, width, WORDS + 2)]
+    below = [line_of(line, width, WORDS) for note in notes for line in wrapped(note, width, WORDS)]
     inside = (
         [line_of(f"the strongest clip, {strongest.when}, frame by frame", width, WORDS)] if rows[1:] else []
     )

@@ -32,6 +32,17 @@ def fitting(text: str, width: int, pixels: int) -> str:
     return text + "…"
 
 
+def wrapped(text: str, width: int, pixels: int) -> list[str]:
+    """The text in as many lines as `line_of` needs to show all of its words in `width` pixels."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and width_of(f"{lines[-1]} {word}", pixels) <= width - pixels:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def line_of(text: str, width: int, pixels: int, *, colour: tuple[int, int, int] = INK) -> np.ndarray:
     """One line of text on paper. -> (about 1.6 pixels, width, 3) uint8"""
     picture = Image.new("RGB", (width, round(1.6 * pixels)), PAPER)

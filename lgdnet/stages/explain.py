@@ -26,6 +26,7 @@ from lgdnet.sources import clips_of, rows_without_clips
 from lgdnet.streams import Stream
 
 NUM_COLUMNS = 8
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class Explained(NamedTuple):
@@ -52,7 +53,8 @@ def run(
     timeout_sec: float = 3600.0,
     threads: int = 1,
 ) -> Explained:
-    """Write a PNG of the class `label`, by default the one that the stream finds best. Errors: InputError."""
+    """Draw a picture, of the kind that the suffix of `out` says, of the class `label`, by default the one that the stream finds best. Errors: InputError."""
+    check_target(out)
     torch.set_num_threads(threads)
     where = chosen_device(device)
     with opened(challenge, config=config) as finished:
@@ -77,6 +79,18 @@ def run(
     draw(out, clips, video, name, trained.classes[k], is_sum)
     local, from_global, constant, logit = np.mean([numbers(clip) for clip in clips], axis=0).tolist()
     return Explained(name, trained.classes[k], local, from_global, constant, logit, is_sum)
+
+
+def check_target(out: Path) -> None:
+    """Errors: PredictionError for what is no name of a picture, or for a folder or another file: none is written over."""
+    if out.is_dir():
+        raise PredictionError(f"{out}: a folder. Name the picture to write, such as {out / 'explain.png'}.")
+    if out.suffix.lower() not in PICTURES:
+        raise PredictionError(
+            f"{out}: no kind of picture is called {out.suffix!r}. Name a file that ends in {', '.join(PICTURES)}."
+        )
+    if out.exists() and not cv2.haveImageReader(str(out)):
+        raise PredictionError(f"{out}: is there already and no picture. Delete it, or name another file.")
 
 
 def chosen_stream(finished: Finished, stream: str | None) -> str:
@@ -158,12 +172,12 @@ def numbers(clip: Clip) -> tuple[float, float, float, float]:
 
 
 def draw(out: Path, clips: list[Clip], video: Path, stream: str, label: str, is_sum: bool) -> None:
-    """The strip as a PNG, whole or not at all."""
+    """The strip as a picture of the suffix's kind, whole or not at all."""
     title = f"{label}   -   {stream} on {video.name}"
-    done, png = cv2.imencode(".png", strip(clips, title, notes_of(is_sum))[..., ::-1])
-    assert done, "OpenCV could not encode a PNG"
+    done, picture = cv2.imencode(out.suffix.lower(), strip(clips, title, notes_of(is_sum))[..., ::-1])
+    assert done, "OpenCV could not encode the picture"
     with atomic(out) as tmp:
-        tmp.write_bytes(png.tobytes())
+        tmp.write_bytes(picture.tobytes())
 
 
 def notes_of(is_sum: bool) -> list[str]:

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from lgdnet.__main__ import show_everything
+from lgdnet.metrics import top_classes
 from lgdnet.prediction.annotation import annotate
 from lgdnet.prediction.answers import as_json, as_text, bar
 from lgdnet.prediction.copies import planned_copies
@@ -18,7 +20,8 @@ from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import Predictor
-from lgdnet.prediction.words import bars, fitting, width_of
+from lgdnet.prediction.strip import Clip, strip
+from lgdnet.prediction.words import bars, fitting, width_of, wrapped
 from lgdnet.settings import recorded
 from lgdnet.stages import explain, predict
 from tests.media.barcodes import write_video
@@ -114,6 +117,21 @@ def test_json_has_one_line_per_video_and_every_member(challenge):
         "sound/max_pool",
         "together",
     }
+
+
+def test_the_best_classes_are_those_of_the_log_scores_and_tie_as_the_leaderboard_has_them(challenge):
+    found = answer(challenge)
+    classes = ["a", "b", "c", "d"]
+
+    def order(log_scores):
+        return "".join(
+            label
+            for label, _ in replace(found, classes=classes, log_scores=np.array(log_scores, np.float32)).top()
+        )
+
+    assert order([0, -200, -110, -150]) == "acdb"  # the scores of all but the first round to 0
+    tied = np.array([[-1, -1, -2, -1]], np.float32)
+    assert order(tied[0]) == "".join(classes[i] for i in top_classes(tied, 4)[0]) == "dbac"
 
 
 def test_a_folder_is_all_videos_in_it(challenge, tmp_path):
@@ -246,6 +264,44 @@ def test_a_strip_is_drawn_for_every_modality(challenge, tmp_path, stream):
     picture = cv2.imread(str(out))
     assert picture.shape[0] > 200 and picture.shape[1] >= 3 * 150
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp"])
+def test_a_strip_is_the_picture_that_its_suffix_says(challenge, tmp_path, suffix):
+    from PIL import Image
+
+    out = tmp_path / f"strip{suffix}"
+    for _ in range(2):  # a second run replaces it
+        explain.run(challenge.path("brief"), out, challenge=challenge.root)
+    with Image.open(out) as picture:
+        assert picture.format == {"jpg": "JPEG"}.get(suffix[1:], suffix[1:].upper())
+
+
+def test_a_strip_is_written_over_no_folder_and_no_other_file(challenge, tmp_path):
+    def refused(out, said):
+        with pytest.raises(PredictionError, match=said):
+            explain.run(challenge.path("brief"), out, challenge=challenge.root)
+
+    (tmp_path / "notes.png").write_text("mine")
+    refused(tmp_path / "notes.png", r"notes.png: is there already and no picture. Delete it, or name another")
+    assert (tmp_path / "notes.png").read_text() == "mine"
+    refused(tmp_path, r": a folder. Name the picture to write, such as .*explain.png")
+    refused(
+        tmp_path / "a.gif", r"a.gif: no kind of picture is called '.gif'. Name a file that ends in .png, "
+    )
+    with pytest.raises(PredictionError, match=r": a folder, one file is needed. Name a file in it."):
+        explain.run(challenge.videos, tmp_path / "a.png", challenge=challenge.root)
+
+
+def test_the_legend_of_a_short_strip_is_whole(challenge, tmp_path):
+    for note in explain.notes_of(True):
+        lines = wrapped(note, 560, 14)
+        assert " ".join(lines) == note and len(lines) > 1
+        assert all(fitting(line, 560 - 14, 14) == line for line in lines)
+    assert wrapped("anotherwordthatistoolong a b", 60, 14) == ["anotherwordthatistoolong", "a b"]
+    clip = Clip("0.0 s", np.zeros((1, 90, 90, 3), np.uint8), np.ones((1, 2, 2), np.float32), 0.0, 0.0, 4.0)
+    short, long = (len(strip([clip], "title", [note])) for note in ("add up", " ".join(["add up"] * 30)))
+    assert long > short + 30
 
 
 def test_explain_takes_the_class_that_the_stream_finds_best(challenge, tmp_path):
