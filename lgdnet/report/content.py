@@ -16,13 +16,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells as they are shown; the first cell names its row. `filterable` gives it a search field."""
+    """Rows of cells as they are shown; the first cell names its row.
+
+    `filterable` gives it a search field; `narrow` breaks text into lines, so that many columns have room.
+    """
 
     id: str
     caption: str
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     filterable: bool = True
+    narrow: bool = False
     kind: str = "table"
 
     def __post_init__(self) -> None:

@@ -87,6 +87,27 @@ def test_a_table_sorts_by_number_and_by_word_with_the_keyboard(opened):
     )
 
 
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_accuracy_and_its_interval_stand_beside_the_row_in_view(browser, page_file, size):
+    """Without moving the table sideways; a space that does not break ties each arrow to its heading."""
+    with visited(browser, page_file, size=size) as opened:
+        page = opened.page
+        assert texts(page, "#leaderboard-table thead th")[:3] == ["Row", "Top-1 %", "95 % interval"]
+        right = page.eval_on_selector(
+            "#leaderboard-table .scroll", "(box) => box.getBoundingClientRect().right"
+        )
+        cells = "#leaderboard-table tr > :nth-child(3)"
+        edges = page.eval_on_selector_all(
+            cells, "all => all.map((cell) => cell.getBoundingClientRect().right)"
+        )
+        assert len(edges) > 1 and max(edges) <= right
+        arrows = page.eval_on_selector_all(
+            "#leaderboard-table thead button",
+            "all => all.map((one) => getComputedStyle(one, '::after').content)",
+        )
+        assert len(arrows) > 3 and all(arrow.startswith('"\u00a0') for arrow in arrows), arrows
+
+
 def test_a_table_shows_only_rows_that_hold_every_word(opened):
     page = opened.page
     rows = page.locator("#classes-table tbody tr")

@@ -50,11 +50,11 @@ def leaderboard(finished: Finished, judged: Judgement) -> Section:
     with_hours = any(number_of(text) > 0 for text in spent)
     columns = [
         Column("Row"),
-        *(Column(name) for name in IDENTITY),
         Column("Top-1 %", "number"),
         Column("95 % interval", "number"),
         Column("Top-5 %", "number"),
         Column("95 % interval of top-5", "number"),
+        *(Column(name) for name in IDENTITY),
         Column("Mean class %", "number", "top-1 averaged over the classes"),
         Column(
             "Calibration error",
@@ -70,11 +70,13 @@ def leaderboard(finished: Finished, judged: Judgement) -> Section:
         cells = row.cells
         line = [
             row.short,
-            *(cells[name] for name in IDENTITY),
             cells["Top1"],
             interval(cells["top1_interval"]),
+            cells["Top5"],
+            interval(cells["top5_interval"]),
+            *(cells[name] for name in IDENTITY),
+            cells.get("mean_class", ""),
         ]
-        line += [cells["Top5"], interval(cells["top5_interval"]), cells.get("mean_class", "")]
         line += [cells.get("calibration_error", ""), cells.get("missing", "")]
         line += [READABLE[name](cells.get(name, "")) for name in optional] + (
             [spent[i]] if with_hours else []
@@ -104,9 +106,8 @@ def leaderboard(finished: Finished, judged: Judgement) -> Section:
         "none are right. Made so for many sets of videos of the same kind, about 95 of 100 would hold the accuracy on all such "
         "videos. Rows whose intervals overlap widely may differ by chance; the command lgdnet compare tests two of them."
     )
-    return Section(
-        "leaderboard", "Leaderboard", about, [Table("leaderboard-table", "All rows", columns, rows), figure]
-    )
+    table = Table("leaderboard-table", "All rows", columns, rows, narrow=True)
+    return Section("leaderboard", "Leaderboard", about, [table, figure])
 
 
 def millions(text: str) -> str:
