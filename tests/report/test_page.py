@@ -19,6 +19,7 @@ from lgdnet.report.sections.standing import read_published
 from lgdnet.scores import read_scores
 from lgdnet.settings import RECORDED, challenge_of, recorded
 from lgdnet.stages import report
+from tests.report import made_up
 from tests.report.conftest import policy_of, put_on_page, read
 from tests.report.made_up import HOSTILE
 
@@ -217,6 +218,39 @@ def test_a_published_table_goes_with_the_results(made, tmp_path, monkeypatch):
         "theirs.csv, which `report: published:` names, is not there"
         in (elsewhere / "report.html").read_text()
     )
+
+
+def test_a_row_without_mistakes_is_said_to_have_none(tmp_path):
+    names = made_up.class_names(3)
+    challenge = made_up.make(tmp_path, made_up.Size(names, 5, num_clips=2))
+    results = tmp_path / "results/made-up"
+    labels = pd.read_csv(results / "manifest/validation.csv")
+    logits = 20 * np.eye(3, dtype=np.float32)[labels["class_index"]]
+    path = results / "streams/frame16/tcp/validation.h5"
+    made_up.write_row(path, labels["video_id"].to_numpy(str), logits, names, np.array([], str))
+    made_up.judge_all(results, challenge)
+    page = put_on_page(tmp_path, challenge).page
+    text = "".join(page.text)
+    assert "frame16/tcp confuses no two classes, so there is no table of pairs" in text
+    assert "frame16/tcp is wrong on no video" in text and "is right on no video" not in text
+    assert "pairs-table" not in page.ids and "examples-wrong" not in page.ids and "examples-right" in page.ids
+
+
+@pytest.mark.parametrize(
+    ("submit", "words"),
+    [
+        ("", "+audio, top-1 {} % (the last fusion, as none is named by"),
+        ("two-stream", "two-stream, top-1 {} % (named by"),
+    ],
+)
+def test_the_overview_names_the_row_that_is_submitted(made, submit, words):
+    values = made.challenge.model_dump(mode="json", exclude_defaults=True)
+    challenge = challenge_of(
+        {**values, "evaluate": {"submit": submit}, "report": {"examples": 0}}, source="test"
+    )
+    table = pd.read_csv(made.results / "leaderboard.csv", dtype=str).set_index("row")["Top1"]
+    shown = "".join(put_on_page(made.folder, challenge).page.text)
+    assert words.format(table[f"fusions/{submit or '+audio'}"]) in shown
 
 
 def test_without_what_a_challenge_has_not_got_the_page_says_so(made, tmp_path):

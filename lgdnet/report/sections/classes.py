@@ -144,9 +144,15 @@ def confusion(finished: Finished, judged: Judgement) -> Section:
         "rows": [{"name": name, "cells": packed(matrix)} for name, matrix in counts.items()],
     }
     wrong, total = int(best.sum() - np.trace(best)), int(best.sum())
+    found: list[Block] = [pairs(judged.classes, best)] if wrong else []
+    told = (
+        "The pairs most confused are in the table below."
+        if wrong
+        else f"{finished.best.short} confuses no two classes, so there is no table of pairs."
+    )
     says = (
         f"{counted(len(judged.classes), 'class', 'classes')}; {counted(total - wrong, 'video')} of {total:,} lie on the "
-        "diagonal. The pairs most confused are in the table below."
+        f"diagonal. {told}"
     )
     explained = (
         "A line is what the videos of a class are, a column what they are taken for; stronger is a larger share of the line, and "
@@ -156,7 +162,7 @@ def confusion(finished: Finished, judged: Judgement) -> Section:
         "confusion",
         "Confusions",
         explained,
-        [Matrix("confusion-matrix", "Confusion matrix", says, data), pairs(judged.classes, best)],
+        [Matrix("confusion-matrix", "Confusion matrix", says, data), *found],
     )
 
 

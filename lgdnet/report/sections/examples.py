@@ -11,6 +11,12 @@ from lgdnet.report.judged import Judged, Judgement
 from lgdnet.report.strips import Strips
 from lgdnet.report.wording import listed
 
+NONE_OF = {
+    "right": "{best} is right on no video.",
+    "wrong": "{best} is wrong on no video that it has a score of.",
+    "disagreed": "On no video do the streams differ enough to be shown.",
+}
+
 
 def examples(finished: Finished, judged: Judgement) -> Section:
     """Pictures of each, with the five best classes of every stream."""
@@ -45,10 +51,11 @@ def examples(finished: Finished, judged: Judgement) -> Section:
     blocks: list[Block] = [
         Examples(f"examples-{kind}", *words[kind], items) for kind, items in made.items() if items
     ]
+    none = [NONE_OF[kind] for kind, items in made.items() if not items]
     return Section(
         *about,
         f"Pictures are evenly spaced over each video. Beside them: {listed(list(speakers(finished)), 12)}, each with its five "
-        "best classes; the true one is marked.",
+        f"best classes; the true one is marked. {' '.join(none).format(best=finished.best.short)}".rstrip(),
         blocks,
     )
 

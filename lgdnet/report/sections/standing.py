@@ -14,6 +14,7 @@ from lgdnet.report.judged import Judgement
 from lgdnet.report.shades import shades_of_inputs
 from lgdnet.report.wording import NONE, counted, listed, number_of, signed
 from lgdnet.scores.labels import read_table
+from lgdnet.settings import submitted_row
 
 IDENTITY = ("Input", "Backbone", "Clip", "Aggregation")
 
@@ -27,6 +28,7 @@ def overview(finished: Finished, judged: Judgement) -> Section:
         ("Best row", f"{best.short}: {words(best)}"),
         ("Top-1", f"{best.cells['Top1']} % (95 % interval {interval(best.cells['top1_interval'])})"),
         ("Top-5", f"{best.cells['Top5']} % (95 % interval {interval(best.cells['top5_interval'])})"),
+        ("Submitted row", submitted(finished)),
         (
             "Judged on",
             f"{counted(len(finished.labels) + finished.num_rejected, 'video')} of the {finished.split} split, "
@@ -38,6 +40,16 @@ def overview(finished: Finished, judged: Judgement) -> Section:
     if missing:
         facts.append(("Without a score", f"{counted(missing, 'video')}; each counts as wrong"))
     return Section("overview", "Overview", blocks=[Facts(facts)])
+
+
+def submitted(finished: Finished) -> str:
+    """Which row is handed in, why, and how good it is where it is judged."""
+    name = submitted_row(finished.challenge).name
+    row = next((row for row in finished.all_rows if row.name == name), None)
+    last = "the last fusion" if finished.challenge.fusions else "the last row"
+    why = "named by" if finished.challenge.evaluate.submit else f"{last}, as none is named by"
+    top1 = f", top-1 {row.cells['Top1']} %" if row else ""
+    return f"{name.split('/', 1)[1]}{top1} ({why} evaluate: submit:); lgdnet predict uses it too, unless told otherwise"
 
 
 def leaderboard(finished: Finished, judged: Judgement) -> Section:

@@ -42,7 +42,8 @@ def training(finished: Finished, judged: Judgement) -> Section:
     ]
     rows = [[name, *last_words(history)] for name, history in found.items()]
     explained = (
-        "Validation looks at one clip of each video, so its accuracy is below that of all clips together in the leaderboard. "
+        "Validation looks at one clip of each video, so its accuracy is usually below that of all clips together in the "
+        "leaderboard. "
         "A click on a name in a legend leaves its curve alone."
     )
     return Section(*about, explained, [*blocks, Table("training-table", "How training ended", columns, rows)])
