@@ -308,7 +308,7 @@ rule cost:
         benchmarks=results("benchmarks"),
         gpus=json.dumps(gpus_of_stages()),
     shell:
-        "python -m lgdnet cost {params.benchmarks:q} --gpus {params.gpus:q}" " --out {output:q} 2> {log:q}"
+        "python -m lgdnet cost {params.benchmarks:q} --gpus {params.gpus:q} --out {output:q} 2> {log:q}"
 
 
 # One page of everything; pictures come from the videos, which are too many to be inputs.
