@@ -1,7 +1,12 @@
-"""Time and memory of a command, as its own process used them."""
+"""Time and memory of a command, as its own process used them.
 
+python benchmarks/memory.py lgdnet report results/sample --out try/report.html
+"""
+
+import argparse
 import os
 import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
@@ -52,3 +57,22 @@ def resident_mib(which: str, pid: int | str = "self") -> float:
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(which)), 0.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="a program and its arguments")
+    command = parser.parse_args().command
+    if not command:
+        parser.error("name a command")
+    used = used_by(command)
+    print(
+        f"{used.wall_sec:.1f} s, {used.cpu_sec:.1f} s of processor, {used.peak_mib:.0f} MiB", file=sys.stderr
+    )
+    sys.exit(used.status)
+
+
+if __name__ == "__main__":
+    main()
