@@ -97,12 +97,9 @@ def test_a_model_in_training_is_not_fused():
 @pytest.mark.parametrize(
     ("name", "checkpointing", "form"),
     [
-        *((name, False, "whole") for name in ("lgd-p3d-resnet18", "lgd-p3d-xception", "xception")),
+        *((name, False, "whole") for name in ("lgd-p3d-xception", "xception")),
         ("lgd-p3d-resnet18", True, "whole"),
-        *(
-            (name, False, "blocks")
-            for name in ("lgd-p3d-resnet18", "lgd-p3d-xception", "lgd-p3d-se-resnet50")
-        ),
+        *((name, False, "blocks") for name in ("lgd-p3d-xception", "lgd-p3d-se-resnet50")),
         ("lgd-p3d-resnet18", True, "blocks"),
     ],
 )

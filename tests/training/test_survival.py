@@ -18,7 +18,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    survive(tmp_path, kills=3, processes=2, num_steps=400, seed=2)
+    survive(tmp_path, kills=2, processes=2, num_steps=300, seed=2)
 
 
 @pytest.fixture
