@@ -36,6 +36,11 @@ SLURM = {"sinfo", "squeue", "sacct", "sacctmgr", "sbatch", "scancel", "scontrol"
 VIDEOS_PER_CLASS = {"train": 2, "validation": 2, "test": 1}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Help last: two processes that begin with tests of this folder would both wait until the project is prepared."""
+    items.sort(key=lambda item: "tests/docs/test_help" in item.path.as_posix())
+
+
 @dataclass(frozen=True)
 class Project:
     """A working copy of the project."""

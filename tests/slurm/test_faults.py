@@ -72,6 +72,7 @@ def test_the_right_names_are_taken(fresh):
     assert fresh.accounted("train", columns) == [["gpu", "vision", "COMPLETED"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk(fresh):
     results = fresh.folder / "results"

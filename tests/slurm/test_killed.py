@@ -13,6 +13,8 @@ from tests.slurm.undisturbed import TRAIN, check_all, check_training, resumed
 HELD = ["--set-resources", "train:slurm_extra='--signal=TERM@120 --hold'"]
 OTHER = tiny.challenge(train={**TRAIN, "learning_rate": 0.02})
 
+pytestmark = pytest.mark.slow  # a minute each where nothing else runs
+
 
 @pytest.fixture
 def project(local, tmp_path) -> Iterator[Project]:
@@ -37,7 +39,6 @@ def test_a_job_that_still_runs_is_ended_and_goes_on_where_it_was(project, left_a
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_a_job_that_finished_meanwhile_is_taken_with_the_settings_that_made_it(project, left_alone):
     process = project.start("models")
     job = project.trained()
@@ -52,7 +53,6 @@ def test_a_job_that_finished_meanwhile_is_taken_with_the_settings_that_made_it(p
     check_all(project, left_alone)
 
 
-@pytest.mark.slow
 def test_a_job_that_starts_late_has_the_settings_that_it_was_submitted_with(project, left_alone):
     process = project.start("models", *HELD)
     project.wait(lambda: any(rule.startswith("rule_train") for rule in project.jobs().values()))
@@ -69,7 +69,6 @@ def test_a_job_that_starts_late_has_the_settings_that_it_was_submitted_with(proj
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_a_file_of_other_settings_is_made_again(project):
     """And not trained further: its checkpoints lie aside."""
     process = project.start("models")
@@ -82,7 +81,6 @@ def test_a_file_of_other_settings_is_made_again(project):
     assert "Nothing to be done" in project.run("models")
 
 
-@pytest.mark.slow
 def test_jobs_of_an_array_are_ended_too(local, tmp_path):
     project = local.copy(tmp_path / "clone")
     for split in ("validation", "test"):
@@ -102,7 +100,6 @@ def test_jobs_of_an_array_are_ended_too(local, tmp_path):
     ).read_bytes()
 
 
-@pytest.mark.slow
 def test_two_living_ones_exclude_each_other(project):
     process = project.start("models", *HELD)
     project.wait(lambda: any(rule.startswith("rule_train") for rule in project.jobs().values()))

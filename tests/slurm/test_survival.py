@@ -9,6 +9,8 @@ from tests.slurm.cluster import Cluster
 from tests.slurm.conftest import Project, to_be_trained
 from tests.slurm.undisturbed import TRAIN, check_training, resumed, stopped
 
+pytestmark = pytest.mark.slow  # a minute each where nothing else runs
+
 
 @pytest.fixture
 def project(local, tmp_path) -> Iterator[Project]:
@@ -28,7 +30,6 @@ def test_a_signal_is_heard_saved_for_and_costs_no_step(project, left_alone):
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_the_signal_before_the_time_limit(project, left_alone):
     """With the profile's two minutes of warning. The training stands still until it has come."""
     process = project.start("models")
@@ -45,7 +46,6 @@ def test_the_signal_before_the_time_limit(project, left_alone):
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_requeue_by_an_operator(project, left_alone):
     process = project.start("models")
     job = project.trained()
@@ -59,7 +59,6 @@ def test_requeue_by_an_operator(project, left_alone):
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_preemption_by_a_job_of_higher_rank(project, left_alone):
     process = project.start("models", *in_partition(project, "low"))
     job = project.trained()
@@ -71,7 +70,6 @@ def test_preemption_by_a_job_of_higher_rank(project, left_alone):
     check_training(project, left_alone)
 
 
-@pytest.mark.slow
 def test_a_node_that_an_operator_sets_down(project, left_alone):
     """It comes back by itself here (`ReturnToService`)."""
     process = project.start("models", *in_partition(project, "weak"))
@@ -107,7 +105,6 @@ def own_cluster(local, tmp_path_factory) -> Iterator[Cluster]:
     cluster.down()
 
 
-@pytest.mark.slow
 def test_a_restart_of_slurms_controller_and_a_stop_of_its_database(local, left_alone, own_cluster, tmp_path):
     there = Project(local.folder, own_cluster)
     for project in to_be_trained(there, tmp_path / "clone", train=TRAIN):
