@@ -45,7 +45,8 @@ def test_a_program_reads_back_with_any_batch_and_says_what_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("name", "head"),
     [
-        ("lgd-p3d-resnet18", "kernel"),
+        ("lgd-p3d-resnet18", "sum"),
+        ("lgd-p3d-resnet50", "kernel"),
         ("lgd-p3d-xception", "concat"),
         ("xception", "local"),
     ],
