@@ -21,8 +21,11 @@ from pathlib import Path
 import av
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.memory import resident_mib
+
 SHORT_SEC, LONG_SEC = 10, 7200
-PAGE_MIB = 4096 / 2**20
 
 
 def main() -> None:
@@ -58,7 +61,7 @@ def watched(challenge: Path, video: Path) -> tuple[dict, float, float]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, sum(resident_mib(pid) for pid in family(process.pid)))
+        peak = max(peak, sum(resident_mib("VmRSS", pid) for pid in family(process.pid)))
         time.sleep(0.05)
     assert process.stdout is not None
     output = process.stdout.read()
@@ -73,13 +76,6 @@ def family(pid: int) -> list[int]:
     except OSError:
         return []
     return [pid, *(other for child in children for other in family(int(child)))]
-
-
-def resident_mib(pid: int) -> float:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_MIB
-    except OSError:
-        return 0.0
 
 
 def real_size(folder: Path) -> None:

@@ -169,9 +169,8 @@ def named_by_pack(root: Path, source: Path, remedy: str) -> Iterator[None]:
         if isinstance(error, PackError) or str(root) not in text:
             raise
         text = text.replace(f"{root}/", f"{source}: ").replace(str(root), str(source))
-        fault = re.split(r"\. (?=[A-Z])", text.splitlines()[0])[0].rstrip(
-            "."
-        )  # what follows is the way out for results
+        # What follows the first sentence is the way out for results.
+        fault = re.split(r"\. (?=[A-Z])", text.splitlines()[0])[0].rstrip(".")
         raise PackError(f"{fault}. {remedy}") from None
 
 

@@ -60,9 +60,8 @@ class Prediction:
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The best classes with their scores, best first; where they tie as the leaderboard has them."""
         scores = softmax(self.log_scores)
-        best = top_classes(self.log_scores[None], count)[
-            0
-        ]  # scores may round to 0 where logarithms still differ
+        # Scores may round to 0 where their logarithms still differ.
+        best = top_classes(self.log_scores[None], count)[0]
         return [(self.classes[i], float(scores[i])) for i in best]
 
     def of_member(self, leaf: str) -> "Prediction":
