@@ -14,6 +14,10 @@ ChallengeFolder = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option(help="Challenge file to use in place of the settings that the run recorded.")
 ]
+VideoRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the challenge's paths start from: a video's id is then told by its path."),
+]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: a GPU if there is one.")]
 
 
@@ -35,12 +39,7 @@ def predict(
     annotate: Annotated[
         Path | None, typer.Option(help="Folder for copies of the videos with the best classes on them.")
     ] = None,
-    video_root: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder that the challenge's paths start from: a video's id is then told by its path."
-        ),
-    ] = None,
+    video_root: VideoRoot = None,
     device: Device = "auto",
     config: ConfigFile = None,
     timeout: Annotated[
@@ -110,6 +109,7 @@ def explain(
         Path | None,
         typer.Option(help="Picture to write, .png, .jpg or .webp; <video>.explain.png without it."),
     ] = None,
+    video_root: VideoRoot = None,
     device: Device = "auto",
     config: ConfigFile = None,
     threads: Threads = 1,
@@ -131,6 +131,7 @@ def explain(
         config=config,
         stream=stream,
         label=label,
+        video_root=video_root,
         device=device,
         threads=threads,
     )

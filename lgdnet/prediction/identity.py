@@ -1,4 +1,4 @@
-"""Which id a video has. The noise of an experiment is drawn by it, so it must be the one of the workflow."""
+"""Which id a video has, as the workflow has it: noise of an experiment is drawn by it, sound that is left out named by it."""
 
 import os
 from collections.abc import Iterator
@@ -61,6 +61,11 @@ def relative(path: Path, root: Path) -> str:
         if one.is_relative_to(other):
             return one.relative_to(other).as_posix()
     raise PredictionError(f"{path}: does not lie below {root}. Correct --video-root, or leave it out.")
+
+
+def sound_depends_on_id(challenge: Challenge) -> bool:
+    """Whether one file with another id would sound otherwise."""
+    return challenge.audio.noise is not None or bool(challenge.audio.leave_out)
 
 
 def noise_notice(challenge: Challenge) -> str:

@@ -94,7 +94,7 @@ class Looker:
         video, out = looked.manifest, folder / "sound.h5"
         path = looked.root / video.paths[0]
         made_by = provenance({"audio": settings.model_dump(mode="json")}, {})
-        if not video.has_audio[0]:
+        if not video.has_audio[0] or looked.video_id in settings.leave_out:
             write_sounds(out, [], [], made_by=made_by, left_out=[looked.video_id])
             return out
         extracted = self.listener.extract(

@@ -16,7 +16,7 @@ from lgdnet.log import say
 from lgdnet.modalities import MODALITIES
 from lgdnet.models.evidence import Evidence, evidence
 from lgdnet.prediction.finished import Finished, PredictionError
-from lgdnet.prediction.identity import VideoIds, noise_notice
+from lgdnet.prediction.identity import VideoIds, noise_notice, sound_depends_on_id
 from lgdnet.prediction.looking import Looked, Looker
 from lgdnet.prediction.networks import chosen_device, load_stream, media_of
 from lgdnet.prediction.opening import opened
@@ -49,6 +49,7 @@ def run(
     config: Path | None = None,
     stream: str | None = None,
     label: str | None = None,
+    video_root: Path | None = None,
     device: str = "auto",
     timeout_sec: float = 3600.0,
     threads: int = 1,
@@ -64,10 +65,10 @@ def run(
         try:
             with tempfile.TemporaryDirectory(prefix="lgdnet-explain-") as folder:
                 sound = trained.settings.modality == "audio"
-                noisy = sound and finished.challenge.audio.noise is not None
-                if noisy:
+                if sound and finished.challenge.audio.noise is not None:
                     say(noise_notice(finished.challenge))
-                looked = looker.look(video, VideoIds(finished, by_content=noisy))
+                by_content = sound and sound_depends_on_id(finished.challenge)
+                looked = looker.look(video, VideoIds(finished, video_root=video_root, by_content=by_content))
                 if finished.challenge.media.enabled:
                     looked = looker.transcoded(looked, Path(folder))
                 stored = (looker.sound(looked, Path(folder)),) if sound else ()

@@ -11,7 +11,7 @@ from lgdnet.log import say
 from lgdnet.prediction.answers import as_json, as_text
 from lgdnet.prediction.copies import planned_copies
 from lgdnet.prediction.finished import Finished, PredictionError
-from lgdnet.prediction.identity import VideoIds, noise_notice
+from lgdnet.prediction.identity import VideoIds, noise_notice, sound_depends_on_id
 from lgdnet.prediction.networks import chosen_device
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import SECONDS_PER_STEP, Prediction, Predictor
@@ -48,10 +48,10 @@ def run(
             )
         copies = planned_copies(files, annotate) if annotate is not None else {}
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
-            noisy = predictor.listens() and finished.challenge.audio.noise is not None
-            if noisy:
+            if predictor.listens() and finished.challenge.audio.noise is not None:
                 say(noise_notice(finished.challenge))
-            video_ids = VideoIds(finished, video_root=video_root, by_content=noisy)
+            by_content = predictor.listens() and sound_depends_on_id(finished.challenge)
+            video_ids = VideoIds(finished, video_root=video_root, by_content=by_content)
             failures: list[str] = []
             for path in files:
                 try:

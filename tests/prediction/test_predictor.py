@@ -10,6 +10,7 @@ import pytest
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.opening import opened
 from lgdnet.prediction.predictor import Predictor
+from lgdnet.settings import recorded
 from lgdnet.stages import explain, pack, predict
 from tests.audio.conftest import tone, write_media
 from tests.prediction.made_up import CLASSES, SETTINGS, MadeUp, made_up
@@ -194,6 +195,31 @@ def test_below_a_video_root_the_path_tells_the_id_in_results_and_in_a_pack(noisy
     write_media(elsewhere, tone(0.5))
     failures = predict.run([elsewhere], challenge=noisy.root, video_root=noisy.videos)
     assert "new.wav: does not lie below" in failures[0] and "Correct --video-root" in failures[0]
+
+
+def test_sound_that_the_challenge_leaves_out_is_left_out_of_new_predictions_too(noisy, tmp_path, capsys):
+    left_out = tmp_path / "challenge.yaml"
+    settings = json.loads(recorded(noisy.challenge))
+    settings["audio"] = {"leave_out": ["set/low"]}
+    left_out.write_text(json.dumps(settings))
+    copies = [shutil.copy(noisy.path(f"set/{name}"), tmp_path) for name in ("low", "high")]
+    failures = predict.run(map(Path, copies), challenge=noisy.root, config=left_out, show=lambda _: None)
+    assert len(failures) == 1 and "low.wav: nothing to hear" in failures[0]
+
+
+def test_explain_takes_the_id_from_the_path_below_a_video_root(noisy, tmp_path):
+    pack.run(noisy.root, tmp_path / "packed")
+    logits = [
+        explain.run(
+            noisy.path("set/low"), tmp_path / "a.png", challenge=source, label=CLASSES[0], video_root=root
+        ).logit
+        for source, root in (
+            (noisy.root, None),
+            (tmp_path / "packed", noisy.videos),
+            (tmp_path / "packed", None),
+        )
+    ]
+    assert logits[0] == logits[1] != logits[2]
 
 
 def test_explain_tells_of_the_noise_and_predict_does_not_where_there_is_none(
