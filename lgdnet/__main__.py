@@ -5,6 +5,7 @@ import io
 import re
 import sys
 
+from lgdnet.artefact import disk_is_full
 from lgdnet.commands import app
 from lgdnet.errors import InputError
 
@@ -49,10 +50,6 @@ def of_a_path(error: OSError) -> str:
     """`x/y.png: a folder, where a file is needed. ...`; of a rename the file that was to be made."""
     name = TEMPORARY.sub("", str(error.filename if error.filename2 is None else error.filename2))
     return f"{name}: {WAYS_OUT.get(error.errno or 0, f'{error.strerror}. Correct the path, or name another place.')}"
-
-
-def disk_is_full(error: OSError | RuntimeError) -> bool:
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
 
 
 def full_disk(error: OSError | RuntimeError) -> str:

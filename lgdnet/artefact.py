@@ -52,16 +52,19 @@ def share(path: Path) -> None:
             path.chmod(wanted)
 
 
+def disk_is_full(error: Exception) -> bool:
+    """Whether that is what it says; libraries that write have errors of their own for it."""
+    known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return known or any(word in str(error).lower() for word in ("no space left", "disk quota"))
+
+
 @contextlib.contextmanager
 def full_disk_explained(path: Path, kind: type[InputError] = InputError) -> Iterator[None]:
     """Turn what says that the disk is full into one line. Errors: `kind`."""
     try:
         yield
-    except Exception as error:  # libraries that write have errors of their own for it
-        words = ("No space left", "quota")
-        if getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT) and not any(
-            word.lower() in str(error).lower() for word in words
-        ):
+    except Exception as error:
+        if not disk_is_full(error):
             raise
         raise kind(f"{path}: not written, the disk is full. Free some space and start again.") from None
 

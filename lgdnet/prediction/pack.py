@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lgdnet.artefact import atomic, code_version, digest, file_digest
+from lgdnet.artefact import atomic, code_version, digest, disk_is_full, file_digest
 from lgdnet.errors import InputError
 from lgdnet.prediction.finished import CLASSES, Finished
 from lgdnet.settings import RECORDED, recorded
@@ -95,6 +95,11 @@ def unpacked(path: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
         except PackError:
             raise
         except DAMAGE as error:
+            if disk_is_full(error):
+                raise PackError(
+                    f"{path}: not unpacked, the disk of {root.parent} is full. Free some space there, or set TMPDIR "
+                    "to a folder with more."
+                ) from None
             raise PackError(f"{path}: damaged, or no pack ({error}). {AGAIN}") from None
         check_files(root, about["files"], path)
         yield root, about

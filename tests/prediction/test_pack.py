@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import tempfile
 import zipfile
 
 import pytest
@@ -32,6 +35,17 @@ def rewritten(packed, target, change):
         for name, content in members.items():
             archive.writestr(name, content)
     return target
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_pack_that_finds_no_room_is_not_called_damaged(packed, tmp_path, monkeypatch):
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", tmp_path], check=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    try:
+        with pytest.raises(PackError, match=r"not unpacked, the disk of .* is full. .* set TMPDIR"):
+            open_it(packed)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def open_it(path):
