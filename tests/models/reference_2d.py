@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -104,3 +105,13 @@ class Xception(nn.Module):
             x = block.rep(x) + (block.skipbn(block.skip(x)) if hasattr(block, "skip") else x)
         x = F.relu(self.bn3(self.conv3(x)))
         return F.relu(self.bn4(self.conv4(x))).mean((2, 3))
+
+
+def cadenes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names of timm -> names of Cadene's SENet."""
+    renamed = {}
+    for name, tensor in state.items():
+        name = name.replace(".se.", ".se_module.")
+        name = name.replace("fc.", "last_linear.") if name.startswith("fc.") else name
+        renamed[name if name.startswith(("layer", "last_linear")) else f"layer0.{name}"] = tensor
+    return renamed

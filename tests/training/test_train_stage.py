@@ -5,13 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from functools import partial
 from pathlib import Path
 
-import av
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 
@@ -20,74 +15,14 @@ from lgdnet.checkpoint import CheckpointError, read_model
 from lgdnet.distributed import Ranks
 from lgdnet.errors import InputError
 from lgdnet.history import read_history
-from lgdnet.manifest import read_manifest, write_classes, write_manifest
+from lgdnet.manifest import read_manifest, write_manifest
 from lgdnet.plan import Plan
-from lgdnet.settings import StreamSettings, changed, read_challenge
+from lgdnet.settings import StreamSettings, changed
 from lgdnet.settings.reading import check
-from lgdnet.sources import Media, clips_of
-from lgdnet.stages import curves, fit_check, train
+from lgdnet.sources import Media
+from lgdnet.stages import curves, train
 from lgdnet.watch import TrainingError
-
-NUM_VIDEOS = 12
-SMALL = {
-    "backbone": "lgd-p3d-resnet18",
-    "width": 4,
-    "short_side": 32,
-    "crop": 32,
-    "clip_length": 4,
-    "train": {
-        "epochs": 2,
-        "batch_size": 4,
-        "learning_rate": 0.01,
-        "warmup_epochs": 0.5,
-        "log_every_steps": 2,
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory) -> Path:
-    """Twelve videos of eight frames, their manifests and a challenge file."""
-    torch.set_num_threads(1)
-    root = tmp_path_factory.mktemp("videos")
-    rows = []
-    for number in range(NUM_VIDEOS):
-        path = root / f"v{number}.mp4"
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-            stream.width = stream.height = 32
-            for frame in range(8):
-                picture = np.full((32, 32, 3), 20 + 20 * (frame if number % 2 else 7 - frame), np.uint8)
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-            container.mux(stream.encode())
-        rows.append(
-            {
-                "video_id": f"v{number}", "path": path.name, "label": "up" if number % 2 else "down",
-                "class_index": number % 2, "num_frames": 8, "fps": 25.0, "width": 32, "height": 32, "backend": "pyav",
-            }
-        )  # fmt: skip
-    manifest = root / "results" / "tiny" / "manifest"
-    write_manifest(manifest / "train.csv", pd.DataFrame(rows))
-    write_manifest(manifest / "validation.csv", pd.DataFrame(rows[:5]))
-    write_classes(manifest / "classes.txt", ["down", "up"])
-    tiny = {
-        "challenge": "tiny",
-        "dataset": {
-            "video_root": str(root),
-            "annotations": {"train": "train.csv", "validation": "validation.csv"},
-        },
-        "streams": {"frame4": SMALL},
-    }
-    (root / "tiny.yaml").write_text(json.dumps(tiny))
-    return root
-
-
-def settings(**changes) -> StreamSettings:
-    return check(
-        StreamSettings,
-        {**SMALL, **changes, "train": {**SMALL["train"], **changes.get("train", {})}},
-        source="test",
-    )
+from tests.training.small import settings
 
 
 def run(videos: Path, out: Path, stream: StreamSettings, **changes) -> dict[str, torch.Tensor]:
@@ -311,58 +246,6 @@ def test_the_rate_is_scaled_with_the_batch_and_both_are_printed(videos, tmp_path
         "batch 4 (1 processes x 2 parts), peak learning rate 0.0025 (0.01 for 16 clips, scaled with the batch)"
         in text
     )
-
-
-def test_fit_check_measures_and_writes_nothing(videos, capfd):
-    before = sorted(videos.rglob("*"))
-    (fit,) = fit_check.run(
-        videos / "tiny.yaml", "frame4", results=videos / "results", num_steps=1, device="cpu"
-    )
-    assert fit.clip == (3, 4, 32, 32) and fit.num_steps == 6 and fit.memory_mb > 0 and fit.loop_sec > 0
-    assert "hours of training on one process" in capfd.readouterr().out
-    assert sorted(videos.rglob("*")) == before
-    with pytest.raises(InputError, match="no stream is called 'frame5'; did you mean 'frame4'"):
-        fit_check.run(videos / "tiny.yaml", "frame5")
-    assert read_challenge(videos / "tiny.yaml").streams["frame4"].width == 4
-
-
-class SlowSource:
-    """Takes a while for every clip."""
-
-    def __init__(self, source, sec_per_clip):
-        self.source, self.sec_per_clip = source, sec_per_clip
-
-    def __getattr__(self, name):
-        return getattr(self.source, name)
-
-    def __len__(self):
-        return len(self.source)
-
-    def read(self, row, generator):
-        time.sleep(self.sec_per_clip)
-        return self.source.read(row, generator)
-
-
-@pytest.mark.filterwarnings("ignore:This DataLoader will create")
-def test_fit_check_sees_that_many_slow_workers_are_the_limit(videos, monkeypatch):
-    workers, sec_per_clip = 6, 0.15
-    slowly = partial(SlowSource, sec_per_clip=sec_per_clip)
-    monkeypatch.setattr(plan, "clips_of", lambda *arguments: slowly(clips_of(*arguments)))
-    monkeypatch.setattr(fit_check, "share_cores", lambda *_: workers)
-    (fit,) = fit_check.run(videos / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
-    assert fit.clips_per_step / fit.loop_sec < 1.3 * workers / sec_per_clip
-    assert fit.model_sec < fit.loop_sec
-
-
-def test_fit_check_trains_as_the_run_will(videos, monkeypatch, tmp_path):
-    """Its running average takes memory too."""
-    seen = []
-    monkeypatch.setattr(fit_check, "update", lambda run, *others: seen.append(run.average))
-    tiny = json.loads((videos / "tiny.yaml").read_text())
-    tiny["streams"]["frame4"] = {**SMALL, "train": {**SMALL["train"], "average_decay": 0.9}}
-    (tmp_path / "tiny.yaml").write_text(json.dumps(tiny))
-    fit_check.run(tmp_path / "tiny.yaml", "frame4", results=videos / "results", device="cpu")
-    assert seen and None not in seen
 
 
 def test_recomputed_activations_change_memory_and_not_the_result(videos, tmp_path):
