@@ -21,8 +21,11 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.memory import used_by  # noqa: E402
 
 # Time between animation frames while the page moves by a third of a window on each, from top to bottom.
+SCROLL_LIMIT_SEC = 60
 SCROLL = """
-() => new Promise((done) => {
+(limit) => new Promise((done, fail) => {
+  const where = () => `at ${scrollY} of ${document.documentElement.scrollHeight}`;
+  setTimeout(() => fail(new Error(`not at the end after ${limit} s: ${gaps.length} frames, ${where()}`)), 1000 * limit);
   const gaps = [];
   let before = performance.now();
   scrollTo(0, 0);
@@ -88,7 +91,7 @@ def look(page_file: Path) -> None:
         usable = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
         print(f"tables usable after {usable:.0f} ms")
         for what in ("first scroll, plots drawn on the way", "scroll again"):
-            gaps = page.evaluate(SCROLL)
+            gaps = page.evaluate(SCROLL, SCROLL_LIMIT_SEC)
             slow = sum(gap > 50 for gap in gaps)
             print(
                 f"{what}: {len(gaps)} frames, median {statistics.median(gaps):.1f} ms, longest {max(gaps):.0f} ms, "
