@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow test-all test-slurm test-browser lint format bench constraints schema dag clean
+.PHONY: demo test test-slow test-long test-all test-slurm test-browser lint format bench constraints schema dag clean
 
 # The sample challenge, from rendered videos to the leaderboard.
 demo: .venv/installed
@@ -12,13 +12,18 @@ demo: .venv/installed
 
 # The fast tests.
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "not slow and not workflow and not slurm and not browser"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not long and not workflow and not slurm and not browser"
 
-# The slow ones: the whole workflow, kills, real encoders, every documented command.
+# The slow ones: the whole workflow, kills, real encoders, the documented commands.
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -n 2 -m "(slow or workflow) and not slurm and not browser" -rs $(OPTIONS)
+	$(BIN)/python -m pytest -n 2 -m "(slow or workflow) and not long and not slurm and not browser" -rs $(OPTIONS)
 
-# All tests, the whole workflow included.
+# What is too long for every change: the widest sweeps, and the documented commands that measure, install, or run the
+# challenges of real data (LGDNET_REAL_DATA names their folder). One after the other, since many of them measure.
+test-long: .venv/installed
+	$(BIN)/python -m pytest -m "long and not slurm and not browser" -rs --durations 0 $(OPTIONS)
+
+# All tests but those on Slurm and in the browser.
 test-all: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser"
 

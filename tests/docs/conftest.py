@@ -47,17 +47,24 @@ class Project:
 
     folder: Path
 
-    def run(self, command: str, *, timeout_sec: int = 1500) -> subprocess.CompletedProcess[str]:
-        """A command as a reader types it, in bash; `python` and `lgdnet` are those of the environment."""
+    def environment(self, *, one_thread: bool = True) -> dict[str, str]:
+        """`python` and `lgdnet` are those of the environment."""
         env = os.environ | {
             "PATH": f"{self.folder}/.venv/bin:{self.folder.parent}/programs",
             "PYTHONPATH": str(self.folder),  # the package of this copy, as its own environment would have
-            "OMP_NUM_THREADS": "1",
         }
+        if not one_thread:
+            return {key: value for key, value in env.items() if key != "OMP_NUM_THREADS"}
+        return env | {"OMP_NUM_THREADS": "1"}
+
+    def run(
+        self, command: str, *, timeout_sec: int = 1500, one_thread: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """A command as a reader types it, in bash."""
         return subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
-            env=env,
+            env=self.environment(one_thread=one_thread),
             capture_output=True,
             text=True,
             timeout=timeout_sec,

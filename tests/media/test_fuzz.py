@@ -97,7 +97,7 @@ def test_a_few_damaged_files(tmp_path):
     assert seen["crash"] == seen["hang"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_five_hundred_damaged_files(tmp_path):
     seen = fuzz(tmp_path, count=500, seed=0)
     print(f"\n500 damaged files: {dict(seen)}")

@@ -37,7 +37,7 @@ print(time.monotonic() - start, time.process_time() - cpu, resident_mib("VmHWM")
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_650_000_videos_become_a_manifest_in_two_gigabytes(tmp_path):
     shares = {"train": 545_000, "validation": 35_000, "test": 70_000}
     number = 0
@@ -104,7 +104,7 @@ for i in range(1, 10_001):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_is_flat_from_the_thousandth_to_the_ten_thousandth_clip(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", READER, str(tmp_path), str(Path(__file__).parent)],

@@ -46,8 +46,8 @@ def test_a_program_reads_back_with_any_batch_and_says_what_it_is(tmp_path):
     ("name", "head"),
     [
         ("lgd-p3d-resnet18", "sum"),
-        ("lgd-p3d-resnet50", "kernel"),
-        ("lgd-p3d-xception", "concat"),
+        pytest.param("lgd-p3d-resnet50", "kernel", marks=pytest.mark.long),
+        pytest.param("lgd-p3d-xception", "concat", marks=pytest.mark.long),
         ("xception", "local"),
     ],
 )

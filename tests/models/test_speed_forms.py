@@ -97,10 +97,19 @@ def test_a_model_in_training_is_not_fused():
 @pytest.mark.parametrize(
     ("name", "checkpointing", "form"),
     [
-        *((name, False, "whole") for name in ("lgd-p3d-xception", "xception")),
-        ("lgd-p3d-resnet18", True, "whole"),
-        *((name, False, "blocks") for name in ("lgd-p3d-xception", "lgd-p3d-se-resnet50")),
+        ("xception", False, "whole"),
+        ("lgd-p3d-xception", False, "blocks"),
         ("lgd-p3d-resnet18", True, "blocks"),
+        *(
+            pytest.param(name, checkpointing, form, marks=pytest.mark.long)
+            for name, checkpointing, form in [
+                ("lgd-p3d-xception", False, "whole"),
+                ("lgd-p3d-resnet18", True, "whole"),
+                ("lgd-p3d-resnet18", False, "whole"),
+                ("lgd-p3d-resnet18", False, "blocks"),
+                ("lgd-p3d-se-resnet50", False, "blocks"),
+            ]
+        ),
     ],
 )
 def test_a_training_step_compiles_without_a_graph_break(name, checkpointing, form):

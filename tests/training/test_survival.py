@@ -16,9 +16,9 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(tmp_path):
     assert {kill.signal for kill in kills} == {"SIGKILL", "SIGTERM", "SIGUSR1"}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_killed_at_random_moments_end_with_the_same_bits(tmp_path):
-    survive(tmp_path, kills=2, processes=2, num_steps=300, seed=2)
+    survive(tmp_path, kills=5, processes=2, num_steps=300, seed=2)
 
 
 @pytest.fixture
