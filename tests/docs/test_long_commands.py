@@ -1,6 +1,6 @@
 """Commands of the pages that compute for minutes, install, need real data or a terminal: typed by `make test-long`.
 
-Real data: LGDNET_REAL_DATA names the folder with `manifest.csv`, `flow/flyingchairs` and four clips in `flow/clips`.
+Real data: LGDNET_REAL_DATA names the folder with `manifest.csv`, `flow/flyingchairs` and the clips of `odd/`.
 """
 
 import os
@@ -23,6 +23,7 @@ from tests.docs.pages import ROOT
 pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 REAL_DATA = Path(os.environ.get("LGDNET_REAL_DATA", "/nowhere"))
+CLIPS = ("v_BaseballPitch_g01_c01.avi", "mmaction2_demo.mp4", "mmaction2_test.mp4", "v_GGSY1Qvo990.mp4")
 IN_A_SHELL_OF_ITS_OWN = re.compile("git clone|python3 -m venv|tmux|tensorboard|.*folds.smk")
 ALONE = [command for command in left_to(LONG) if not IN_A_SHELL_OF_ITS_OWN.match(command)]
 UNDONE = {  # what a command makes is removed first
@@ -59,8 +60,8 @@ def link_real_data(project: Path) -> None:
     (project / "data/clips").symlink_to(REAL_DATA)
     (project / "data/flyingchairs").symlink_to(REAL_DATA / "flow/flyingchairs")
     (project / "clips").mkdir()
-    for clip in sorted(REAL_DATA.glob("odd/*.mp4"))[:4]:
-        (project / "clips" / clip.name).symlink_to(clip)
+    for clip in CLIPS:
+        (project / "clips" / clip).with_suffix(".mp4").symlink_to(REAL_DATA / "odd" / clip)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="no repository to clone")
