@@ -13,6 +13,8 @@ ELSEWHERE: dict[str, str] = {
     "make demo": CI,
     "make test": CI,
     "make lint": CI,
+    "make test-slow": CI,
+    "make test-long": CI,
     "make test-browser": CI,
     "make test-slurm": CI,
     "make dag": LONG,
