@@ -1,8 +1,9 @@
 # Thin: each target is a few lines of commands that can be typed by hand.
 PYTHON ?= python3
 BIN := .venv/bin
+SHELL := /bin/bash
 
-.PHONY: demo test test-slow test-long test-all test-slurm test-browser lint format bench constraints schema dag clean
+.PHONY: demo test test-slow test-long test-all test-slurm test-browser lint format constraints schema dag clean
 
 # The sample challenge, from rendered videos to the leaderboard.
 demo: .venv/installed
@@ -69,7 +70,8 @@ schema: .venv/installed
 
 dag: .venv/installed
 	@command -v dot > /dev/null || { echo "make dag draws with graphviz: apt-get install graphviz"; exit 1; }
-	$(BIN)/snakemake --rulegraph --quiet all | sed -n '/^digraph/,$$p' | dot -Tsvg > docs/dag.svg
+	set -o pipefail; $(BIN)/snakemake --rulegraph --quiet all | sed -n '/^digraph/,$$p' | dot -Tsvg > docs/dag.svg.tmp
+	mv docs/dag.svg.tmp docs/dag.svg
 
 clean:
 	rm -rf results data .snakemake

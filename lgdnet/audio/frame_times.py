@@ -9,6 +9,7 @@ from av import Packet, VideoStream
 from av.container import InputContainer
 
 from lgdnet.audio.reading import moving_pictures, packets_of
+from lgdnet.ffmpeg import name_for_ffmpeg
 
 MAX_REORDERED = 32  # frames by which coding order and order of showing differ; codecs allow 16
 
@@ -21,7 +22,7 @@ def frame_times(path: Path, num_frames: int) -> np.ndarray:
     """
     for times_of in (_times_of_packets, _times_of_decoded):
         try:
-            with av.open(str(path), metadata_errors="ignore") as container:
+            with av.open(name_for_ffmpeg(path), metadata_errors="ignore") as container:
                 pictures = moving_pictures(container)
                 if pictures is None or pictures.time_base is None or container.format.name == "avi":
                     break

@@ -19,6 +19,7 @@ from av.stream import Disposition
 from lgdnet.audio.grid import SAMPLE_RATE
 from lgdnet.audio.resampling import Run, format_of, name_common_layouts
 from lgdnet.errors import InputError
+from lgdnet.ffmpeg import name_for_ffmpeg
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 SILENCE_PEAK = (
@@ -161,7 +162,7 @@ class Sound:
     def _frames(self) -> Iterator[AudioFrame]:
         """Decoded frames of the best sound track; notes the time of the first picture on the way."""
         try:
-            container = av.open(str(self.path), metadata_errors="ignore")
+            container = av.open(name_for_ffmpeg(self.path), metadata_errors="ignore")
         except (av.error.FFmpegError, OSError) as error:
             raise AudioError(
                 f"{self.path}: not a file that FFmpeg can open ({error}). Replace or remove it."

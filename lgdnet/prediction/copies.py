@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.prediction.finished import PredictionError
 
 MARK = "annotated by lgdnet predict, copy"  # begins the comment in every copy; its source follows as a digest
@@ -72,7 +73,7 @@ def comment_for(source: Path) -> str:
 def comment_of(path: Path) -> str:
     """The comment in a media file; empty where there is none, or no media file."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(name_for_ffmpeg(path)) as container:
             return container.metadata.get("comment", "")
     except (av.FFmpegError, OSError, ValueError):
         return ""

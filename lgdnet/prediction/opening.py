@@ -36,7 +36,11 @@ def packed(root: Path, source: Path, about: Mapping[str, Any], config: Path | No
     """The challenge of a pack whose files lie in `root`; faults in them name the pack."""
     with named_by_pack(root, source, cure(about) if config is None else "Leave out --config."):
         finished = of_folder(root, source, config, tuple(about["rows"]))
-        if config is None and not set(finished.packed) <= set(finished.challenge.scored()):
+        if lacking := sorted(set(finished.packed) - set(finished.challenge.scored())):
+            if config is not None:
+                raise PackError(
+                    f"{config}: has no row {lacking[0]!r}, which {source} holds. Leave out --config."
+                )
             raise PackError(f"{source}: its rows are not those of its {RECORDED}. {cure(about)}")
         yield finished
 

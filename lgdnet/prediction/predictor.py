@@ -9,7 +9,7 @@ K classes
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,6 +93,31 @@ class Clock:
             yield view
 
 
+def learned_of(finished: Finished, leaf: str) -> Learned | None:
+    """The fitted aggregation of a leaf; None for a pool."""
+    file = finished.learned_file(leaf)
+    return None if file is None else read_learned(finished.path(file))
+
+
+def weights_of(finished: Finished, row: str) -> "fusion.Fitted | None":
+    """The weights of a fusion, from all labelled videos; None where the row is no fusion."""
+    if row not in finished.challenge.fusions:
+        return None
+    tree = fusion.Fusion.from_json(json.dumps(fusion_tree(finished.challenge, row)))
+    return read_weights(finished.path(finished.weights_file(row)), tree)
+
+
+def check_whole(finished: Finished, rows: Iterable[str]) -> None:
+    """Load everything that predicting these rows needs, each file once. Errors: InputError that names what cannot be used."""
+    rows = list(rows)
+    for stream in dict.fromkeys(stream for row in rows for stream in finished.streams(row)):
+        load_stream(finished, stream, torch.device("cpu"))
+    for leaf in dict.fromkeys(leaf for row in rows for leaf in finished.leaves(row)):
+        learned_of(finished, leaf)
+    for row in rows:
+        weights_of(finished, row)
+
+
 class Predictor:
     """One row of a finished challenge, ready for any number of videos. A context manager: it owns processes."""
 
@@ -110,8 +135,11 @@ class Predictor:
         self.device = torch.device(device)
         self.classes = finished.classes()
         self.streams = {name: load_stream(finished, name, self.device) for name in finished.streams(self.row)}
-        self.leaves = {leaf: self._learned(leaf) for leaf in finished.leaves(self.row)}
-        self.fitted = self._weights()
+        self.leaves = {leaf: learned_of(finished, leaf) for leaf in finished.leaves(self.row)}
+        for learned in self.leaves.values():
+            if learned is not None:
+                learned.network.to(self.device)
+        self.fitted = weights_of(finished, self.row)
         self.looker = Looker(self.challenge, timeout_sec=timeout_sec)
 
     def __enter__(self) -> "Predictor":
@@ -119,24 +147,6 @@ class Predictor:
 
     def __exit__(self, *_: object) -> None:
         self.looker.stop()
-
-    # ---- what was trained
-
-    def _learned(self, leaf: str) -> Learned | None:
-        """The fitted aggregation of a leaf; None for a pool."""
-        file = self.finished.learned_file(leaf)
-        if file is None:
-            return None
-        learned = read_learned(self.finished.path(file))
-        learned.network.to(self.device)
-        return learned
-
-    def _weights(self) -> "fusion.Fitted | None":
-        """The weights of a fusion, from all labelled videos; None where the row is no fusion."""
-        if self.row not in self.challenge.fusions:
-            return None
-        tree = fusion.Fusion.from_json(json.dumps(fusion_tree(self.challenge, self.row)))
-        return read_weights(self.finished.path(self.finished.weights_file(self.row)), tree)
 
     # ---- one video
 

@@ -57,7 +57,6 @@ OF_EVERY_OBJECT = frozenset(
         ),
     )
 )  # in JavaScript
-LABEL_WIDTH = 170  # pixels; longer names are cut, the tooltip has them whole
 
 
 def spec_of(chart: Any, *, height: int | None = None) -> dict[str, Any]:
@@ -77,11 +76,17 @@ def spec_of(chart: Any, *, height: int | None = None) -> dict[str, Any]:
             "domainOpacity": 0.4,
             "tickColor": INK,
             "tickOpacity": 0.4,
-            "labelLimit": LABEL_WIDTH,
         },
         "axisX": {"tickCount": 6, "labelFlush": False},
         "axisY": {"labelPadding": 6},
-        "legend": {**lines, "titleFontWeight": "normal", "orient": "bottom", "labelLimit": 220, "columns": 3},
+        "legend": {
+            **lines,
+            "titleFontWeight": "normal",
+            "orient": "bottom",
+            "labelLimit": 220,
+            "columns": 3,
+            "symbolOpacity": 1,
+        },
         "range": {"category": list(COLOURS)},
         "bar": {"cornerRadiusEnd": 2},
     }
@@ -258,7 +263,7 @@ def histogram(rows: Sequence[Mapping[str, Any]], *, x: str, y: str) -> dict[str,
         alt.Chart(data(rows))
         .mark_bar(color=COLOURS[0])
         .encode(
-            x=alt.X("low:Q", title=x, bin="binned"),
+            x=alt.X("low:Q", title=x, scale=alt.Scale(zero=False)),
             x2="high:Q",
             y=alt.Y("value:Q", title=y),
             tooltip=["low:Q", "high:Q", alt.Tooltip("value:Q", title=y)],

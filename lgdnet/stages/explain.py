@@ -100,6 +100,11 @@ def chosen_stream(finished: Finished, stream: str | None) -> str:
     if name not in finished.challenge.streams:
         known = nearest(name, finished.challenge.streams)
         raise PredictionError(f"{finished.source}: no stream is called {name!r}{known}")
+    held = dict.fromkeys(stream for row in finished.packed for stream in finished.streams(row))
+    if held and name not in held:
+        raise PredictionError(
+            f"{finished.source}: this pack was made without the stream {name!r}. Choose another --stream: {', '.join(held)}."
+        )
     return name
 
 
@@ -183,7 +188,7 @@ def draw(out: Path, clips: list[Clip], video: Path, stream: str, label: str, is_
 
 def notes_of(is_sum: bool) -> list[str]:
     """What the picture says of itself."""
-    bars = "bars: orange the local path, green the global path, grey the constant; right speaks for the class"
+    bars = "bars: orange the local path, blue-green the global path, grey the constant; right speaks for the class"
     if is_sum:
         return [
             bars,

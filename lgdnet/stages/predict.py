@@ -1,5 +1,6 @@
 """A finished challenge and new videos in, the best classes of each video out."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def run(
                 "Leave out --annotate."
             )
         copies = planned_copies(files, annotate) if annotate is not None else {}
+        begin = time.perf_counter()
         with Predictor(finished, row, device=chosen_device(device), timeout_sec=timeout_sec) as predictor:
+            say(f"networks of {', '.join(predictor.streams)} loaded in {time.perf_counter() - begin:.1f} s")
             if predictor.listens() and finished.challenge.audio.noise is not None:
                 say(noise_notice(finished.challenge))
             by_content = predictor.listens() and sound_depends_on_id(finished.challenge)

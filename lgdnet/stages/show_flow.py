@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from lgdnet.artefact import atomic
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.flow import FlowError, all_parameters, compute_flow
 from lgdnet.flow.picture import beside, strip
 from lgdnet.video import iterate_frames
@@ -51,7 +52,7 @@ def first_frames(video: Path, *, short_side: int, max_frames: int) -> np.ndarray
 
 
 def frame_rate(video: Path) -> Fraction:
-    with av.open(str(video)) as container:
+    with av.open(name_for_ffmpeg(video)) as container:
         return container.streams.video[0].average_rate or Fraction(25)
 
 

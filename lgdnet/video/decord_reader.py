@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lgdnet.clips import scaled_size
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.watchdog import Failure, Worker
 
 # T frames, H x W pixels
@@ -55,7 +56,7 @@ def decode_into(fd: int, path: str, wanted: list[int], short_side: int | None) -
 
     cv2.setNumThreads(1)
     decord.logging.set_level(decord.logging.QUIET)
-    video = decord.VideoReader(path, num_threads=1)
+    video = decord.VideoReader(name_for_ffmpeg(path), num_threads=1)
     if wanted[-1] >= len(video):
         raise ValueError(f"decord sees {len(video)} frames, frame {wanted[-1]} was asked for")
     frames = video.get_batch(wanted).asnumpy()

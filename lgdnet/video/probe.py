@@ -13,6 +13,7 @@ from typing import Any
 import av
 import numpy as np
 
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.video.reader import (
     MAX_FRAMES,
     MAX_PIXELS,
@@ -250,7 +251,7 @@ def seconds_of(clock: str) -> float | None:
 def end_of_others(path: Path, index: int) -> float:
     """When the last packet of any other stream ends, in seconds; 0 where there is none. Nothing is decoded."""
     end = 0.0
-    with av.open(str(path), metadata_errors="replace") as container:
+    with av.open(name_for_ffmpeg(path), metadata_errors="replace") as container:
         others = [stream for stream in container.streams if stream.index != index]
         try:
             for packet in container.demux(others) if others else ():

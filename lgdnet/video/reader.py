@@ -24,6 +24,7 @@ from av.video.reformatter import VideoReformatter
 
 from lgdnet.clips import scaled_size
 from lgdnet.errors import InputError
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.log import warn
 from lgdnet.watchdog import Failure
 
@@ -65,7 +66,7 @@ def opened(
 ) -> Iterator[tuple["av.container.InputContainer", "av.VideoStream"]]:
     """The container and its best video stream, set to decode in one thread."""
     try:
-        container = av.open(str(path), metadata_errors="replace")
+        container = av.open(name_for_ffmpeg(path), metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoError(
             f"{path}: cannot be opened ({message_of(error)}). Probe it again: `lgdnet manifest`."

@@ -15,6 +15,7 @@ from av.video.reformatter import VideoReformatter
 
 from lgdnet.artefact import atomic
 from lgdnet.clips import clip_starts, frame_indices, scaled_size
+from lgdnet.ffmpeg import name_for_ffmpeg
 from lgdnet.settings import MediaSettings
 from lgdnet.video.probe import probe
 from lgdnet.video.reader import INTERPOLATION, VideoError, decoded, message_of, opened, read_frames
@@ -174,7 +175,7 @@ def write_sound(source: Path, out: Any, start_sec: float) -> None:
     if not out.streams.audio:
         return
     target = out.streams.audio[0]
-    with av.open(str(source)) as container:
+    with av.open(name_for_ffmpeg(source)) as container:
         stream: Any = container.streams.best("audio")
         shift = round(start_sec / stream.time_base)
         if stream.codec_context.name not in COPIED_SOUND:

@@ -86,9 +86,9 @@ def tiny_of_the_workflow(folder: Path) -> Path:
 
 
 def hostile(folder: Path) -> Path:
-    """Thirty made-up classes with hostile names."""
+    """Made-up classes with hostile names, more of them than a plot has bars for."""
     made_up.write_videos(folder / "videos")
-    made_up.make(folder, made_up.Size(made_up.class_names(30), 8))
+    made_up.make(folder, made_up.Size(made_up.class_names(45), 6))
     report.run(folder / "results/made-up", folder / "report.html")
     return folder / "report.html"
 

@@ -8,6 +8,9 @@ from tests.browser.conftest import visited
 SERIOUS = {"serious", "critical"}
 
 
+MARKS = ", ".join(f"svg .mark-{kind}.role-mark path" for kind in ("rect", "symbol", "line"))
+
+
 def texts(page, selector: str) -> list[str]:
     return page.eval_on_selector_all(selector, "cells => cells.map((cell) => cell.textContent)")
 
@@ -44,11 +47,34 @@ def test_every_figure_is_drawn(opened):
     assert len(plots) >= 5
     for plot in plots:
         marks = plot.eval_on_selector_all(
-            "svg .mark-group path, svg .mark-symbol path, svg .mark-rect path", "all => all.length"
+            MARKS, "all => all.filter((mark) => mark.getBBox().width > 0).length"
         )
         box = plot.query_selector("svg").bounding_box()
         assert marks > 0 and box["width"] > 300 and box["height"] > 40, plot.get_attribute("aria-label")
         assert box["width"] <= plot.bounding_box()["width"] + 1, plot.get_attribute("aria-label")
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+def test_names_beside_a_plot_tell_its_lines_apart(browser, page_file, size):
+    with visited(browser, page_file, size=size) as opened:
+        opened.draw_all()
+        for plot in opened.page.query_selector_all(".plot"):
+            names = plot.eval_on_selector_all(
+                "svg .role-axis .role-axis-label text",
+                "all => all.filter((one) => one.getAttribute('text-anchor') === 'end').map((one) => one.textContent)",
+            )
+            assert len(set(names)) == len(names), names
+
+
+def test_a_table_that_is_cut_says_so(browser, page_file):
+    with visited(browser, page_file, size="phone") as opened:
+        box = opened.page.locator("#leaderboard-table .scroll")
+        says = (
+            "() => getComputedStyle(document.querySelector('#leaderboard-table .tools'), '::after').content"
+        )
+        assert opened.page.evaluate(says) == '"more columns →"'
+        box.evaluate("(box) => box.scrollTo(box.scrollWidth, 0)")
+        opened.wait_until(f"({says})() === 'none'")
 
 
 def test_every_picture_is_shown(opened):

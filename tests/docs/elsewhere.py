@@ -45,6 +45,8 @@ ELSEWHERE: dict[str, str] = {
     "python benchmarks/predict.py": LONG,
     "python benchmarks/report.py": LONG,
     "python benchmarks/train.py": LONG,
+    "LGDNET_FINISHED=results/NAME make test-browser": LONG,
+    "conda env create -f envs/lgdnet.yaml": LONG,
     "git clone <this repository> lgdnet && cd lgdnet": LONG,
     "python3 -m venv .venv && .venv/bin/pip install --constraint constraints.txt --editable .": LONG,
     "tmux new -s lgdnet": LONG,

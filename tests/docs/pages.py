@@ -6,10 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-# A code span in a sentence is a command if it begins with one of these and goes on.
-PROGRAMS = (
-    "lgdnet|snakemake|python|pytest|make|bash|git|pip|tensorboard|srun|sbatch|squeue|scontrol|scancel|tmux"
-)
+# A code span in a sentence is a command if it begins with one of these and goes on; variables may be set before it.
+PROGRAMS = "lgdnet|snakemake|python|pytest|make|bash|git|pip|tensorboard|srun|sbatch|squeue|scontrol|scancel|tmux|conda|module"
 FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)*)`(?!`)")
 
@@ -55,7 +53,7 @@ class Page:
     def commands(self) -> list[str]:
         """Every command of the page in order, those of the blocks first, each once."""
         found = [command for block in self.blocks("sh") for command in shell_commands(block.text)]
-        found += [span for span in self.spans() if re.match(rf"({PROGRAMS}) \S", span)]
+        found += [span for span in self.spans() if re.match(rf"(\w+=\S+ )*({PROGRAMS}) \S", span)]
         return list(dict.fromkeys(found))
 
     def additions(self) -> list[Block]:

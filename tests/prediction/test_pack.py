@@ -11,11 +11,13 @@ import zipfile
 import pytest
 
 from lgdnet.artefact import digest
+from lgdnet.errors import InputError
 from lgdnet.prediction.finished import PredictionError
 from lgdnet.prediction.opening import only_finished, opened
 from lgdnet.prediction.pack import FORMAT, MANIFEST, PackError, release
 from lgdnet.prediction.predictor import Predictor
-from lgdnet.settings import SettingsError
+from lgdnet.settings import SettingsError, recorded
+from lgdnet.stages import explain
 from lgdnet.stages import pack as stage
 
 
@@ -46,6 +48,42 @@ def test_a_pack_that_finds_no_room_is_not_called_damaged(packed, tmp_path, monke
             open_it(packed)
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_what_cannot_be_predicted_with_is_not_packed(challenge, tmp_path):
+    """Another challenge file, and weights that are none: the pack made of them would help nobody."""
+    results = shutil.copytree(challenge.root, tmp_path / "results")
+    settings = json.loads(recorded(challenge.challenge))
+    settings["streams"]["frame"]["crop"] = 28
+    (tmp_path / "other.yaml").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match=r"frame/model\.safetensors: trained with other settings"):
+        stage.run(results, tmp_path / "a.lgdnet", config=tmp_path / "other.yaml")
+    (results / "streams/sound/model.safetensors").write_text("weights")
+    with pytest.raises(InputError, match=r"sound/model\.safetensors"):
+        stage.run(results, tmp_path / "a.lgdnet")
+    assert not (tmp_path / "a.lgdnet").exists()
+    assert stage.run(results, tmp_path / "a.lgdnet", rows=["flow/average_pool"]) == ["flow/average_pool"]
+
+
+def test_a_challenge_file_without_the_rows_of_a_pack_is_named(challenge, packed, tmp_path):
+    settings = json.loads(recorded(challenge.challenge))
+    del settings["fusions"]["all"]
+    (tmp_path / "other.yaml").write_text(json.dumps(settings))
+    with (
+        pytest.raises(PackError, match=r"other\.yaml: has no row 'all', which .* Leave out --config"),
+        opened(packed, config=tmp_path / "other.yaml"),
+    ):
+        raise AssertionError("it should have been refused")
+
+
+def test_explain_says_which_streams_a_pack_holds(challenge, tmp_path):
+    stage.run(challenge.root, tmp_path / "one.lgdnet", rows=["flow/average_pool"])
+    with pytest.raises(
+        PredictionError, match=r"made without the stream 'frame'\. Choose another --stream: flow\."
+    ):
+        explain.run(
+            challenge.path("silent"), tmp_path / "a.png", challenge=tmp_path / "one.lgdnet", stream="frame"
+        )
 
 
 def open_it(path):

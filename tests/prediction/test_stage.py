@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,14 @@ def test_a_broken_video_is_named_and_the_others_are_done(challenge, tmp_path, ca
         "missing.mp4: no such file. Correct the name, or name a folder of videos."
     )
     assert "2 of 4 videos predicted, 2 failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "concat:a.mp4", "http:x.mp4"])
+def test_what_stands_before_a_colon_is_no_protocol(challenge, tmp_path, monkeypatch, name):
+    shutil.copy(challenge.path("sounding"), tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    shown, failures = run([Path(name)], challenge)
+    assert failures == [] and len(shown) == 1
 
 
 def test_a_name_that_is_not_utf8_is_named_and_the_others_are_done(challenge, tmp_path, capsys):

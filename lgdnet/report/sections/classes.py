@@ -128,7 +128,7 @@ def most_taken_for(confusion: np.ndarray, names: Sequence[str]) -> list[str]:
 
 
 def confusion(finished: Finished, judged: Judgement) -> Section:
-    """The confusion matrix of the best row and of the best of each kind, and the pairs most confused."""
+    """The confusion matrix of the best row and of the best of each kind; the pairs most confused by the first that errs."""
     shown = finished.best_of_each_kind
     counts = {row.short: judged.of(row).confusion() for row in shown}
     best = counts[finished.best.short]
@@ -144,11 +144,12 @@ def confusion(finished: Finished, judged: Judgement) -> Section:
         "rows": [{"name": name, "cells": packed(matrix)} for name, matrix in counts.items()],
     }
     wrong, total = int(best.sum() - np.trace(best)), int(best.sum())
-    found: list[Block] = [pairs(judged.classes, best)] if wrong else []
+    mistaken = next((name for name, matrix in counts.items() if np.trace(matrix) < matrix.sum()), None)
+    found: list[Block] = [pairs(judged.classes, counts[mistaken], mistaken)] if mistaken else []
     told = (
-        "The pairs most confused are in the table below."
-        if wrong
-        else f"{finished.best.short} confuses no two classes, so there is no table of pairs."
+        f"The pairs that {mistaken} confuses most are in the table below."
+        if mistaken
+        else "No two are confused."
     )
     says = (
         f"{counted(len(judged.classes), 'class', 'classes')}; {counted(total - wrong, 'video')} of {total:,} lie on the "
@@ -173,8 +174,8 @@ def packed(matrix: np.ndarray) -> list[int]:
     return np.column_stack([steps, matrix.ravel()[places]]).ravel().tolist()
 
 
-def pairs(names: Sequence[str], matrix: np.ndarray) -> Table:
-    """The classes most often taken for each other, both ways counted."""
+def pairs(names: Sequence[str], matrix: np.ndarray, row: str) -> Table:
+    """The classes that a row takes most often for each other, both ways counted."""
     both = np.triu(matrix + matrix.T, 1)
     order = np.argsort(-both, axis=None, kind="stable")[:MOST_PAIRS]
     videos = matrix.sum(axis=1)
@@ -194,7 +195,8 @@ def pairs(names: Sequence[str], matrix: np.ndarray) -> Table:
     ]
     return Table(
         "pairs-table",
-        f"Pairs most confused{f', the first {MOST_PAIRS}' if len(rows) == MOST_PAIRS else ''}",
+        f"Pairs most confused by {row}{f', the first {MOST_PAIRS}' if len(rows) == MOST_PAIRS else ''}",
         columns,
         rows,
+        narrow=True,
     )

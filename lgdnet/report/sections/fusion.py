@@ -54,7 +54,9 @@ def brings(finished: Finished, judged: Judgement) -> Section:
         "differ on few videos the interval is too narrow, and may leave out 0 while p is large: p decides. Streams that see "
         "the same thing can each be spared alone."
     )
-    return Section(*about, explained, [*figures, Table("brings-table", "Leave one out", columns, rows)])
+    return Section(
+        *about, explained, [*figures, Table("brings-table", "Leave one out", columns, rows, narrow=True)]
+    )
 
 
 def brings_figure(place: int, fusion: str, points: list[dict[str, Any]]) -> Figure:

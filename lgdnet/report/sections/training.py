@@ -46,7 +46,11 @@ def training(finished: Finished, judged: Judgement) -> Section:
         "leaderboard. "
         "A click on a name in a legend leaves its curve alone."
     )
-    return Section(*about, explained, [*blocks, Table("training-table", "How training ended", columns, rows)])
+    return Section(
+        *about,
+        explained,
+        [*blocks, Table("training-table", "How training ended", columns, rows, narrow=True)],
+    )
 
 
 def histories(finished: Finished) -> list[tuple[str, Path]]:

@@ -7,14 +7,27 @@
     console.error(error);
   };
 
+  // Names lose their middle where they are longer than that: what tells them apart stands at their ends.
+  function shorten(spec, letters) {
+    const head = Math.floor((letters - 1) / 2);
+    const shown = `slice(datum.label, 0, ${head}) + '…' + slice(datum.label, -${letters - 1 - head})`;
+    for (const part of [spec, ...(spec.layer ?? [])]) {
+      const y = part.encoding?.y;
+      if (y?.field !== "name") continue;
+      y.axis = { ...y.axis, labelExpr: `length(datum.label) > ${letters} ? ${shown} : datum.label` };
+    }
+  }
+
   function draw(place) {
     if (place.dataset.drawn) return Promise.resolve();
     place.dataset.drawn = "begun";
     const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    const room = Math.min(420, Math.round(0.45 * place.clientWidth)); // for names on the left
+    spec.config.axis.labelLimit = room;
+    shorten(spec, Math.floor(room / 6.6));
     if (place.clientWidth < 520) {
-      spec.config.legend.columns = 2; // a phone
-      spec.config.legend.labelLimit = 110;
-      spec.config.axis.labelLimit = 110;
+      spec.config.legend.columns = 1; // a phone
+      spec.config.legend.labelLimit = place.clientWidth - 60;
     }
     return window
       .drawPlot(place, spec)

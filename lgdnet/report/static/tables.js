@@ -67,4 +67,12 @@
 
   document.querySelectorAll("table[data-sortable]").forEach(makeSortable);
   document.querySelectorAll("[data-filter]").forEach(makeFilterable);
+
+  // A table that is cut at the right says so.
+  for (const box of document.querySelectorAll(".table .scroll")) {
+    const tell = () =>
+      box.parentElement.classList.toggle("more", box.scrollWidth - box.clientWidth - box.scrollLeft > 2);
+    box.addEventListener("scroll", tell, { passive: true });
+    new ResizeObserver(tell).observe(box);
+  }
 })();
