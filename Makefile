@@ -29,7 +29,7 @@ test-all: .venv/installed
 	$(BIN)/python -m pytest -n 2 -m "not slurm and not browser"
 
 # On a Slurm that is started for it on this machine: eleven virtual nodes, fake GPUs. Needs Debian's packages, which are
-# installed when this runs as root (`python -m tests.slurm.cluster install`). SLURM_TESTS="slurm and not slow": what CI runs.
+# installed when this runs as root (`python -m tests.slurm.cluster install`). SLURM_TESTS="slurm and (quick or not slow)": what CI runs.
 SLURM_TESTS ?= slurm
 test-slurm: .venv/installed
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m pytest -n 4 --maxschedchunk 1 -m "$(SLURM_TESTS)" tests/slurm --durations 5 --timeout 900 -o timeout_func_only=true $(OPTIONS)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,10 @@ class Feeding:
     def read(cls, path: Path) -> "Feeding | None":
         """None where nobody measured. Errors: InputError when the file is not one of ours."""
         try:
-            return cls(**{name: float(value) for name, value in json.loads(path.read_text()).items()})
+            found = cls(**{name: float(value) for name, value in json.loads(path.read_text()).items()})
+            if not all(0 < rate < inf for rate in vars(found).values()):
+                raise ValueError("its rates are not all above 0")
+            return found
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -83,7 +87,7 @@ class Measured:
         self.counts: dict[str, int] = {}
         self.table = pd.DataFrame(columns=["stage", "stream", "jobs", "wall_hours"])
         if (folder / "cost.csv").exists():
-            self.table = pd.read_csv(folder / "cost.csv", keep_default_na=False)
+            self.table = earlier_costs(folder / "cost.csv")
 
     def hours(self, rule: str, wildcards: Mapping[str, str]) -> Hours | None:
         """Of one job, by the best that there is; None where nobody measured."""
@@ -102,8 +106,12 @@ class Measured:
 
     def fit_check(self, stream: str) -> Hours | None:
         path = self.folder / f"streams/{stream}/fit_check.txt"
-        found = re.search(r"([\d.e+-]+) hours of training", path.read_text()) if path.exists() else None
-        return Hours(float(found[1]) / self.devices, "fit-check") if found else None
+        text = path.read_text(errors="replace") if path.exists() else ""
+        found = re.search(r"([\d.e+-]+) hours of training", text)
+        try:
+            return Hours(float(found[1]) / self.devices, "fit-check") if found else None
+        except ValueError:
+            raise InputError(f"{path}: {found[0]!r} is no number of hours. Delete it.") from None
 
     def of_reading(self, rule: str, wildcards: Mapping[str, str]) -> Hours | None:
         """From clips per second."""
@@ -145,6 +153,20 @@ class Measured:
         if split not in challenge.dataset.annotations:
             return 0.0
         return self.videos_of_shard(split) * kb_of_video(challenge, rule, wildcards.get("stream", "")) / 1e6
+
+
+def earlier_costs(path: Path) -> pd.DataFrame:
+    """Jobs and hours of every stage and stream of an earlier run. Errors: InputError for what is no cost.csv."""
+    try:
+        table = pd.read_csv(path, keep_default_na=False)[["stage", "stream", "jobs", "wall_hours"]]
+        table = table.astype({"stage": str, "stream": str, "jobs": float, "wall_hours": float})
+        if not ((table["jobs"] > 0) & table["wall_hours"].between(0, inf, inclusive="left")).all():
+            raise ValueError("jobs or hours below 0")
+    except (OSError, ValueError, KeyError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(
+            f"{path}: no table of costs ({error}). Delete it: snakemake makes it again."
+        ) from None
+    return table
 
 
 def whole_disk_gb(challenge: Challenge, folder: Path) -> float:

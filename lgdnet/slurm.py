@@ -30,49 +30,35 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the profile names and the largest job asks for, on one node."""
+class Names:
+    """What the profile names, as Slurm takes it: a partition may be a list, `cpu,short`."""
 
     account: str = ""
     partition: str = ""
     gpu_partition: str = ""
-    gpus: int = 0
-    nodes: int = 1
-    gpu_model: str = ""
 
 
-def faults(
-    wanted: Wanted, profile: str = "slurm/config.yaml", challenge: str = "the challenge file"
-) -> list[str]:
-    """Why this cluster would not take the jobs, each with the line to change; nothing is said where it keeps silent."""
+def faults(names: Names, profile: str = "slurm/config.yaml") -> list[str]:
+    """Names that this cluster does not have, each with the line to change; nothing is said where it keeps silent."""
     found = []
-    listed = ask("sinfo", "--noheader", "--format=%R|%G|%D")
+    listed = ask("sinfo", "--noheader", "--format=%R")
     if listed is None:
+        missing = "is not installed here" if shutil.which("sinfo") is None else "does not answer"
         return [
-            "sinfo does not answer: type snakemake on a machine of the cluster that may submit jobs (login node)."
+            f"sinfo {missing}: type snakemake on a machine of the cluster that may submit jobs (login node)."
         ]
-    rows = [line.split("|") for line in listed.splitlines() if line.count("|") == 2]
-    partitions = sorted({row[0] for row in rows})
-    for key, name in (("slurm_partition", wanted.partition), ("gpu_partition", wanted.gpu_partition)):
-        if name and name not in partitions:
-            found.append(
-                f"{profile}: default-resources: {key}: this cluster has no partition {name!r}{nearest(name, partitions)}"
-            )
+    partitions = sorted(set(listed.split()))
+    for key, value in (("slurm_partition", names.partition), ("gpu_partition", names.gpu_partition)):
+        found += [
+            f"{profile}: default-resources: {key}: this cluster has no partition {name!r}{nearest(name, partitions)}"
+            for name in value.split(",")
+            if name and name not in partitions
+        ]
     accounts = own_accounts()
-    if wanted.account and accounts and wanted.account.lower() not in accounts:
+    if names.account and accounts and names.account.lower() not in accounts:
         found.append(
-            f"{profile}: default-resources: slurm_account: you may not use {wanted.account!r}"
-            f"{nearest(wanted.account, accounts)}"
-        )
-    where = wanted.gpu_partition or wanted.partition
-    of_partition = [row for row in rows if row[0] == where] or rows
-    most = max((gpus_in(row[1], wanted.gpu_model) for row in of_partition), default=0)
-    if wanted.gpus > most:
-        kind = f"{wanted.gpu_model} GPUs" if wanted.gpu_model else "GPUs"
-        found.append(
-            f"{challenge}: jobs: train or dump: gpus: {wanted.gpus} asked for on one node, but no node"
-            f"{f' of {where!r}' if where else ''} has more than {most} {kind}. Lower gpus, set gpu_model to one that "
-            f"`sinfo -o %G` shows, or name another gpu_partition in {profile}."
+            f"{profile}: default-resources: slurm_account: you may not use {names.account!r}"
+            f"{nearest(names.account, accounts)}"
         )
     return found
 
@@ -83,10 +69,14 @@ def own_accounts() -> list[str]:
     return sorted({line.strip().lower() for line in listed.splitlines() if line.strip()})
 
 
-def gpus_in(resources: str, model: str) -> int:
-    """GPUs of a node as sinfo prints them: `gpu:a100:8(S:0-1),gpu:v100:2` has 8 a100."""
-    counts = re.findall(r"gpu:(?:([\w.-]+):)?(\d+)", resources)
-    return sum(int(count) for kind, count in counts if not model or kind == model)
+def gpus_of(resources: str) -> dict[str, int]:
+    """GPUs of a node by kind as sinfo prints them, "" for all: `gpu:a100:8(S:0-1),gpu:v100:2` has 10, 8 and 2."""
+    counts = {"": 0}
+    for kind, count in re.findall(r"gpu:(?:([\w.-]+):)?(\d+)", resources):
+        counts[""] += int(count)
+        if kind:
+            counts[kind] = counts.get(kind, 0) + int(count)
+    return counts
 
 
 def in_queue(jobs: Iterable[str]) -> list[str]:

@@ -93,11 +93,16 @@ def newest_log(folder: Path = LOGS) -> Path:
 def read_log(path: Path) -> Run:
     """A log, whether or not its run has ended. Errors: InputError when it is not there."""
     try:
-        run = parsed(path.read_text(encoding="utf-8", errors="replace"), path)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        run = parsed(text, path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}.") from None
+    if text and not run.jobs and "snakemake" not in text.lower() and "Building DAG" not in text:
+        raise InputError(f"{path}: no log of Snakemake. They lie in {LOGS}.")
     with contextlib.suppress(OSError, ValueError):
-        run.whole = json.loads(stages_file(path).read_text(encoding="utf-8"))
+        counts = json.loads(stages_file(path).read_text(encoding="utf-8"))
+        if isinstance(counts, dict) and all(isinstance(count, int) for count in counts.values()):
+            run.whole = counts
     return run
 
 
@@ -123,7 +128,7 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
             job.rule, job.fields, job.state, job.begun = match[1], fields, "running", time
             job.attempts += 1
         elif match := FAULT.match(line):
-            fields = fields_of(lines[index + 1 :])
+            fields = fields_of(with_whole_message(lines[index + 1 :]))
             job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1], fields))
             job.state, job.message = "failed", fields.get("message", "")
             job.logs_of_fault = fields.get("log", "")
@@ -166,6 +171,15 @@ def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:
             if match[1] == "total":
                 return
             yield match[1], int(match[2])
+
+
+def with_whole_message(lines: list[str]) -> list[str]:
+    """Lines of a fault, those of a message of several lines made one: what sbatch says begins where a line begins."""
+    end = next((i for i, line in enumerate(lines) if not line or TIME.match(line)), len(lines))
+    place = next((i for i, line in enumerate(lines[:end]) if line.startswith("    jobid: ")), None)
+    if not place or not lines[0].startswith("    message: "):
+        return lines
+    return [" ".join([lines[0], *(line.strip() for line in lines[1:place])]), *lines[place:]]
 
 
 def fields_of(lines: list[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from lgdnet import one_start, slurm
 from lgdnet.__main__ import disk_is_full, full_disk, main, of_a_path
 from lgdnet.errors import InputError
 from lgdnet.stages import cost, failed, status
-from lgdnet.workflow_log import newest_log, parsed, write_stages
+from lgdnet.workflow_log import newest_log, parsed, read_log, stages_file, write_stages
 
 LOG = """Job stats:
 job      count
@@ -144,6 +144,60 @@ def test_a_job_whose_own_log_tells_more_than_its_state(log, folder):
     assert "train b: its time was up: raise jobs: train: hours" in failed.run(log)
 
 
+REFUSED = """[Sat Nov 28 00:08:41 2026]
+Error in rule dump:
+    message: SLURM sbatch failed. The error message was 'sbatch: error: Requested node configuration is not available'.
+    sbatch call:
+        sbatch --parsable --gpus=8 --wrap="python -m snakemake"
+For further error details see the cluster/cloud log and the log files of the involved rule(s).
+    jobid: {job}
+    input: x
+    log: {{logs}}/dump{job}.log (check log file(s) for error details)
+    shell:
+        python -m lgdnet dump
+        (command exited with non-zero exit code)
+Logfile {{logs}}/dump{job}.log not found.
+"""
+
+
+def test_jobs_that_sbatch_refused_are_counted_and_told_one_by_one(log):
+    """Its message has lines that begin where a line begins."""
+    more = "rule dump:\n    jobid: 4\n    wildcards: stream=b, split=test, shard=0001\n"
+    both = more + REFUSED.format(job=3) + REFUSED.format(job=4)
+    log.write_text(log.read_text() + both.format(logs=log.parent))
+    run = read_log(log)
+    assert [job.fields["jobid"] for job in run.of("failed")] == ["3", "4"]
+    text = failed.run(log)
+    assert "2 failed for good" in text and text.count("Requested node configuration is not available") == 2
+    assert "dump b test 0001" in text
+
+
+def test_a_file_that_is_no_log_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("buy milk\n")
+    for stage in (status, failed):
+        with pytest.raises(InputError, match=r"notes\.txt: no log of Snakemake"):
+            stage.run(tmp_path / "notes.txt")
+
+
+def test_damaged_counts_of_stages_are_as_if_there_were_none(log):
+    for text in ("[1]", '{"train": "x"}', "{"):
+        stages_file(log).write_text(text)
+        assert "train" in status.run(log)
+
+
+def test_a_damaged_benchmark_is_named_and_what_is_no_number_costs_nothing(tmp_path):
+    folder = tmp_path / "benchmarks/train"
+    folder.mkdir(parents=True)
+    (folder / "a.tsv").write_text("s\tcpu_time\tmax_rss\n3600\tinf\tnan\n")
+    cost.run(tmp_path / "benchmarks", tmp_path / "cost.csv", gpus={})
+    assert (tmp_path / "cost.csv").read_text().splitlines()[1] == "train,a,1,1,0,0,0"
+    (folder / "b.tsv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"train/b\.tsv: damaged .* Delete it"):
+        cost.run(tmp_path / "benchmarks", tmp_path / "cost.csv", gpus={})
+    with pytest.raises(InputError, match="nothere: no such folder"):
+        cost.run(tmp_path / "nothere", tmp_path / "cost.csv", gpus={})
+
+
 def test_a_job_that_failed_by_itself_gives_its_own_words(log):
     log.write_text(log.read_text() + SECOND_FAULT.format(state="FAILED", logs=log.parent))
     assert "train b: b.yaml: train: too fast. Lower it. (2 attempts)" in failed.run(log)
@@ -251,10 +305,7 @@ def test_every_attempt_is_on_the_account_one_that_was_killed_too(tmp_path):
     )
 
 
-ANSWERS = {
-    "sinfo": "cpu|(null)|4\ngpu|gpu:a100:8(S:0-1),gpu:v100:2|2\n",
-    "sacctmgr": "vision\nspeech\n",
-}
+ANSWERS = {"sinfo": "cpu\ngpu\n", "sacctmgr": "vision\nspeech\n"}
 
 
 @pytest.fixture
@@ -263,21 +314,21 @@ def recorded(monkeypatch):
 
 
 def test_what_a_cluster_has_is_no_fault(recorded):
-    assert slurm.faults(slurm.Wanted("vision", "cpu", "gpu", gpus=8, gpu_model="a100")) == []
-    assert slurm.faults(slurm.Wanted()) == []
+    assert slurm.faults(slurm.Names("vision", "cpu", "gpu")) == []
+    assert slurm.faults(slurm.Names()) == []
 
 
-def test_gpus_are_counted_by_their_kind(recorded):
-    assert slurm.gpus_in("gpu:a100:8(S:0-1),gpu:v100:2", "v100") == 2 and slurm.gpus_in("gpu:4", "") == 4
-    [fault] = slurm.faults(slurm.Wanted(gpus=4, gpu_model="v100"), challenge="c.yaml")
-    assert fault.startswith(
-        "c.yaml: jobs: train or dump: gpus: 4 asked for on one node, but no node has more than 2 v100 GPUs"
-    )
+def test_gpus_are_counted_by_their_kind():
+    assert slurm.gpus_of("gpu:a100:8(S:0-1),gpu:v100:2") == {"": 10, "a100": 8, "v100": 2}
+    assert slurm.gpus_of("gpu:4") == {"": 4} and slurm.gpus_of("(null)") == {"": 0}
 
 
 def test_a_machine_without_slurm_is_told_apart(monkeypatch):
     monkeypatch.setattr(slurm, "ask", lambda *command, **_: None)
-    assert "login node" in slurm.faults(slurm.Wanted())[0]
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: None)
+    assert "sinfo is not installed here" in slurm.faults(slurm.Names())[0]
+    monkeypatch.setattr(slurm.shutil, "which", lambda _: "/usr/bin/sinfo")
+    assert "sinfo does not answer" in slurm.faults(slurm.Names())[0]
 
 
 def test_a_full_disk_is_named_whoever_meets_it():

@@ -20,8 +20,11 @@ SETTINGS = {
     "streams": {"a": {}, "s": {"modality": "audio", "backbone": "xception"}},
 }
 SINFO = {
-    "--format=%R|%G|%D": "cpu|(null)|4\ngpu|gpu:a100:8|2\n",
-    "--format=%P|%l|%c|%m": "cpu*|2:00:00|32|192000\ncpu*|2:00:00|48+|96000\ngpu|1-00:00:00|64|256000+\n",
+    "--format=%R": "cpu\ngpu\n",
+    "--format=%P|%l|%c|%m|%D|%G": (
+        "cpu*|2:00:00|32|192000|3|(null)\ncpu*|2:00:00|48+|96000|1|(null)\n"
+        "gpu|1-00:00:00|64|256000+|2|gpu:a100:8(S:0-1),gpu:v100:2\n"
+    ),
     "--format=%P %l %G": "cpu* 2:00:00 (null)\ngpu 1-00:00:00 gpu:a100:8\n",
 }
 
@@ -159,11 +162,53 @@ def test_cores_and_time_are_read_as_sinfo_prints_them(folder, monkeypatch):
     times = {"30:00": 0.5, "45": 0.75, "infinite": float("inf"), "2-12:00:00": 60}
     assert {text: partitions.hours_of(text) for text in times} == times
     settings = {**SETTINGS, "threads": {"train": 65}, "jobs": {}}
-    found = partitions.misfits(challenge_of(settings, source="x"), gpu_partition="gpu", file="c", profile="p")
+    found = misfits(settings, slurm.Names(gpu_partition="gpu"))
     assert (
         "c: threads: train: 65 cores, but no node of partition 'gpu' has more than 64. Lower it, or"
         in found[1]
     )
+
+
+def misfits(settings, names, **options):
+    return partitions.misfits(challenge_of(settings, source="x"), names, file="c", profile="p", **options)
+
+
+def test_gpus_and_nodes_of_every_kind_of_job_are_compared_with_what_there_is(folder, monkeypatch):
+    on_a_cluster(monkeypatch)
+    jobs = {"probe": {"hours": 1, "gpus": 1}, "train": {"gpus": 8, "nodes": 3}, "dump": {"gpu_model": "h100"}}
+    found = misfits({**SETTINGS, "jobs": jobs}, slurm.Names(partition="cpu", gpu_partition="gpu"))
+    assert found == [
+        "c: jobs: train: nodes: 3, but partition 'gpu' has 2. Lower it, or name another partition in p.",
+        "c: jobs: dump: gpus: 1, but no node of partition 'gpu' has more than 0 h100 GPUs. Lower it, set gpu_model to "
+        "one that `sinfo -o %G` shows, or name another partition in p.",
+    ]
+    only = misfits({**SETTINGS, "jobs": jobs}, slurm.Names(gpu_partition="gpu"), kinds={"dump"})
+    assert [line.split(": ")[2] for line in only] == ["dump"]
+    on_cpus = misfits({**SETTINGS, "jobs": jobs}, slurm.Names(partition="cpu"), kinds={"probe"})
+    assert "probe: gpus: 1, but no node of partition 'cpu' has more than 0 GPUs" in on_cpus[0]
+
+
+def test_a_list_of_partitions_takes_what_one_of_them_takes(folder, monkeypatch):
+    on_a_cluster(monkeypatch)
+    names = slurm.Names(partition="cpu,gpu", gpu_partition="gpu")
+    assert slurm.faults(names) == []
+    assert misfits({**SETTINGS, "jobs": {"probe": {"hours": 20}}}, names) == []
+    [fault] = slurm.faults(slurm.Names(partition="cpu,gqu"))
+    assert "no partition 'gqu'; did you mean 'gpu'?" in fault
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("default-resources: [slurm_account=visoin]", "you may not use 'visoin'; did you mean 'vision'?"),
+        ("- a\n- b", "no profile of Snakemake: `default-resources:` with `name: value` lines is needed."),
+        ("default-resources: [7]", "no profile of Snakemake"),
+    ],
+)
+def test_a_profile_is_read_as_snakemake_reads_it(folder, monkeypatch, text, words):
+    on_a_cluster(monkeypatch)
+    (folder / "slurm/config.yaml").write_text(text)
+    assert words in said(folder, "fault")[0] and "slurm/config.yaml: " in said(folder, "fault")[0]
 
 
 def small(folder):
@@ -191,7 +236,7 @@ def test_a_test_job_that_does_not_run_says_what_to_type(folder, monkeypatch):
 
 def test_the_program_of_the_test_job_prints_what_is_read(folder):
     """As srun would run it."""
-    command, _ = doctor.through_queue(slurm.Wanted(), "", [], "print(7)")
+    command, _ = doctor.through_queue(slurm.Names(), "", [], "print(7)")
     printed = subprocess.run(
         command[command.index("--ntasks=1") + 2 :], capture_output=True, text=True, check=True
     ).stdout

@@ -125,6 +125,46 @@ def test_a_damaged_measurement_is_named(results):
         table(results)
 
 
+@pytest.mark.parametrize("text", ['{"fed_per_core": 0, "trained": 1}', '{"fed_per_core": NaN, "trained": 1}'])
+def test_rates_of_nothing_are_no_measurement(results, text):
+    Feeding.path(results, "b").write_text(text)
+    with pytest.raises(InputError, match=r"bench_data\.json: not a measurement of bench-data .* Delete it\."):
+        table(results)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe",
+        b"a,b\n1,2\n",
+        b"stage,stream,jobs,wall_hours\ntrain,b,0,1\n",
+        b"stage,stream,jobs,wall_hours\nt,b,1,x\n",
+    ],
+)
+def test_a_damaged_table_of_costs_is_named(results, content):
+    (results / "cost.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"cost\.csv: no table of costs .* Delete it"):
+        table(results)
+
+
+def test_hours_that_are_no_number_are_named(results):
+    (results / "streams/b/fit_check.txt").write_text("1.2.3 hours of training")
+    with pytest.raises(
+        InputError, match=r"fit_check\.txt: '1\.2\.3 hours of training' is no number of hours"
+    ):
+        table(results)
+
+
+def test_why_there_is_no_plan_is_said_in_one_line(tmp_path):
+    """From the words that Snakemake prints behind everything that it tells of itself."""
+    told = "Using workflow specific profile x\nBuilding DAG of jobs...\n"
+    missing = "MissingInputException in rule train in file x, line 3:\nMissing input files for rule train:\n    output: a\n    affected files:\n        nothere.pt\n"
+    assert forecast.fault_of(told + missing) == "Missing input files for rule train: nothere.pt"
+    unknown = "MissingRuleException:\nNo rule to produce nosuch\n"
+    assert forecast.fault_of(told + unknown) == "MissingRuleException: No rule to produce nosuch"
+
+
 def test_disk_follows_the_picture_size(results):
     (results / "manifest/validation.csv").write_text("video_id\n" + "v\n" * 1000)
     settings = {

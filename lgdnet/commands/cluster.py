@@ -70,7 +70,7 @@ def cost(
 
     try:
         counts = {str(name): int(count) for name, count in json.loads(gpus).items()}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise InputError(f"--gpus: not a JSON mapping of stages to counts ({error}): {gpus!r}") from None
     stage.run(benchmarks, out, gpus=counts)
     wrote(out)

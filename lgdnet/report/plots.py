@@ -261,11 +261,12 @@ def histogram(rows: Sequence[Mapping[str, Any]], *, x: str, y: str) -> dict[str,
     """Bars from `low` to `high` as tall as `value`."""
     chart = (
         alt.Chart(data(rows))
-        .mark_bar(color=COLOURS[0])
+        .mark_rect(color=COLOURS[0], stroke="white", strokeOpacity=0.4)
         .encode(
             x=alt.X("low:Q", title=x, scale=alt.Scale(zero=False)),
             x2="high:Q",
-            y=alt.Y("value:Q", title=y),
+            y=alt.Y("value:Q", title=y, scale=alt.Scale(zero=True)),
+            y2=alt.Y2(datum=0),
             tooltip=["low:Q", "high:Q", alt.Tooltip("value:Q", title=y)],
         )
     )

@@ -1,9 +1,9 @@
 """What one job of each kind asks of a cluster. Nothing here reruns anything."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from lgdnet.settings.base import Settings
 
@@ -24,15 +24,15 @@ KIND_OF_RULE = {
 class JobSettings(Settings):
     """One kind of job. Where it runs, the partition and the account, stands in `slurm/config.yaml`."""
 
-    memory_gb: PositiveFloat = 4
+    memory_gb: Annotated[float, Field(ge=0.05, allow_inf_nan=False)] = 4
     """Memory of one node; the second attempt gets twice as much, all later ones three times."""
-    hours: PositiveFloat = 1
+    hours: Annotated[float, Field(ge=0.02, allow_inf_nan=False)] = 1
     """Time limit. Jobs that go on where they stopped may be longer than it."""
     restarts: NonNegativeInt = 1
     """How often a job that failed, or was stopped by the cluster, is started again."""
     gpus: NonNegativeInt = 0
     """GPUs of each node; 0 for a job on CPUs."""
-    gpu_model: str | None = None
+    gpu_model: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")] | None = None
     """Kind of GPU as the cluster calls it; empty for any."""
     nodes: PositiveInt = 1
     """Nodes of one job; more than one only for `train`."""

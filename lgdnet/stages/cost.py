@@ -4,12 +4,13 @@ import csv
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, isfinite
 from pathlib import Path
 
 import pandas as pd
 
 from lgdnet.artefact import write_text
+from lgdnet.errors import InputError
 
 COLUMNS = ["stage", "stream", "jobs", "wall_hours", "cpu_hours", "memory_mb", "gpu_hours"]
 OWN = ("wall_sec", "cpu_sec", "memory_mb")  # wall time, processor time, memory in a job's own account
@@ -47,6 +48,8 @@ def run(benchmarks: Path, out: Path, *, gpus: Mapping[str, int]) -> None:
 
     `gpus`: how many a job of a stage asked for.
     """
+    if not benchmarks.is_dir():
+        raise InputError(f"{benchmarks}: no such folder. Name results/<challenge>/benchmarks.")
     jobs = pd.DataFrame([cost_of(path, benchmarks, gpus) for path in sorted(benchmarks.rglob("*.tsv"))])
     rows = []
     for (stage, stream), part in jobs.groupby(["stage", "stream"]) if len(jobs) else []:
@@ -86,13 +89,17 @@ def of_last_settings(rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def rows_of(path: Path, delimiter: str) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file, delimiter=delimiter))
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file, delimiter=delimiter))
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{path}: damaged ({error}). Delete it: this job then costs nothing.") from None
 
 
 def number(row: Mapping[str, str], name: str) -> float:
     """0 where Snakemake measured nothing (`NA`, `-`): jobs of less than a moment."""
     try:
-        return float(row.get(name) or 0)
+        found = float(row.get(name) or 0)
     except ValueError:
         return 0.0
+    return found if isfinite(found) else 0.0

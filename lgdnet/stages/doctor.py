@@ -151,10 +151,11 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
     """Partitions, accounts and GPUs as Slurm reports them."""
     if shutil.which("sinfo") is None:
         yield Finding(
-            "note", "no Slurm on this machine: `snakemake` runs here, `snakemake --profile slurm` does not"
+            "fault" if test_job else "note",
+            "no Slurm on this machine: `snakemake` runs here, `snakemake --profile slurm` does not",
         )
         return
-    if slurm.ask("sinfo", "--noheader", "--format=%R|%G|%D") is None:
+    if slurm.ask("sinfo", "--noheader", "--format=%R") is None:
         yield Finding(
             "fault" if test_job else "note",
             "sinfo is here but does not answer: `snakemake --profile slurm` needs a machine that may submit jobs "
@@ -162,23 +163,16 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
         )
         return
     try:
-        named = (yaml.safe_load(profile.read_text()) or {}).get("default-resources") or {}
+        names = named_by(profile)
     except (OSError, yaml.YAMLError) as error:
         yield Finding("fault", f"{profile}: cannot be read ({error}). Put it back: git checkout {profile}")
         return
-    jobs = [challenge.jobs.train, challenge.jobs.dump] if challenge else []
-    largest = max(jobs, key=lambda job: job.gpus, default=None)
-    wanted = slurm.Wanted(
-        account=str(named.get("slurm_account") or ""),
-        partition=str(named.get("slurm_partition") or ""),
-        gpu_partition=str(named.get("gpu_partition") or ""),
-        gpus=largest.gpus if largest else 0,
-        gpu_model=(largest.gpu_model or "") if largest else "",
-    )
-    faults = slurm.faults(wanted, str(profile), str(config))
+    except ValueError as error:
+        yield Finding("fault", f"{profile}: {error}")
+        return
+    faults = slurm.faults(names, str(profile))
     if challenge is not None and not faults:
-        names = {"partition": wanted.partition, "gpu_partition": wanted.gpu_partition}
-        faults = misfits(challenge, **names, file=str(config), profile=str(profile))
+        faults = misfits(challenge, names, file=str(config), profile=str(profile))
     yield from (Finding("fault", text) for text in faults)
     partitions = slurm.ask("sinfo", "--noheader", "--format=%P %l %G") or ""
     for line in dict.fromkeys(partitions.splitlines()):
@@ -189,14 +183,27 @@ def cluster(profile: Path, config: Path, challenge: Challenge | None, *, test_jo
         "ok" if accounts else "note", f"accounts you may use: {', '.join(accounts) or 'none reported'}"
     )
     if test_job and not faults:
-        yield try_job(wanted, Path.cwd())
-        if wanted.gpus:
-            yield try_gpu(wanted, Path.cwd())
+        yield try_job(names, Path.cwd())
+        kinds = [challenge.jobs.train, challenge.jobs.dump] if challenge else []
+        for model in dict.fromkeys(job.gpu_model or "" for job in kinds if job.gpus):
+            yield try_gpu(names, model, Path.cwd())
 
 
-def try_job(wanted: slurm.Wanted, folder: Path) -> Finding:
+def named_by(profile: Path) -> slurm.Names:
+    """What the default resources of a profile name, written as a mapping or as a list. Errors: ValueError."""
+    text = yaml.safe_load(profile.read_text()) or {}
+    named = (text.get("default-resources") or {}) if isinstance(text, dict) else None
+    if isinstance(named, list) and all(isinstance(one, str) and "=" in one for one in named):
+        named = dict(one.split("=", 1) for one in named)
+    if not isinstance(named, dict):
+        raise ValueError("no profile of Snakemake: `default-resources:` with `name: value` lines is needed.")
+    keys = ("slurm_account", "slurm_partition", "gpu_partition")
+    return slurm.Names(*(str(named.get(key) or "").strip("'\"") for key in keys))
+
+
+def try_job(names: slurm.Names, folder: Path) -> Finding:
     """One minute, one core, through the queue, and the Python of this environment on the other side."""
-    command, answer = through_queue(wanted, wanted.partition, [], "import lgdnet")
+    command, answer = through_queue(names, names.partition, [], "import lgdnet")
     if not answer:
         return Finding(
             "fault", f"a test job did not run within five minutes. See why by hand: {shlex.join(command)}"
@@ -210,11 +217,11 @@ def try_job(wanted: slurm.Wanted, folder: Path) -> Finding:
     return Finding("ok", f"a test job ran on {host}, which sees this folder")
 
 
-def try_gpu(wanted: slurm.Wanted, folder: Path) -> Finding:
+def try_gpu(names: slurm.Names, model: str, folder: Path) -> Finding:
     """The same with one GPU, and whether torch sees it there."""
-    gres = ["--gres=gpu:" + (f"{wanted.gpu_model}:1" if wanted.gpu_model else "1")]
-    where = wanted.gpu_partition or wanted.partition
-    command, answer = through_queue(wanted, where, gres, "import torch; print(torch.cuda.device_count())")
+    gres = ["--gres=gpu:" + (f"{model}:1" if model else "1")]
+    where = names.gpu_partition or names.partition
+    command, answer = through_queue(names, where, gres, "import torch; print(torch.cuda.device_count())")
     if not answer:
         return Finding(
             "fault",
@@ -231,11 +238,11 @@ def try_gpu(wanted: slurm.Wanted, folder: Path) -> Finding:
 
 
 def through_queue(
-    wanted: slurm.Wanted, partition: str, options: list[str], statement: str
+    names: slurm.Names, partition: str, options: list[str], statement: str
 ) -> tuple[list[str], str | None]:
     """The command, and what it printed: lines of the statement, then host and folder."""
-    names = {"--account": wanted.account, "--partition": partition}
-    options = [*options, *(f"{option}={name}" for option, name in names.items() if name)]
+    where = {"--account": names.account, "--partition": partition}
+    options = [*options, *(f"{option}={name}" for option, name in where.items() if name)]
     program = f"{statement}; import os, socket; print(socket.gethostname(), os.getcwd())"
     command = ["srun", "--time=5", "--ntasks=1", "--mem=4000", *options, sys.executable, "-c", program]
     return command, slurm.ask(*command, seconds=300)

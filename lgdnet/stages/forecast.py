@@ -15,6 +15,7 @@ from lgdnet.rates import Hours, Measured, assumptions
 from lgdnet.settings import KIND_OF_RULE, Challenge, read_challenge
 from lgdnet.workflow_log import Job, parsed
 
+CHATTER = ("Using ", "Assuming ", "Complete log")
 FOLLOWS = "follows another job"
 SMALL_JOB_HOURS = 0.05  # of tables and the like, which have no limit of their own
 REASONS = {
@@ -36,15 +37,16 @@ def run(config: Path, *, targets: Sequence[str] = (), data_root: Path | None = N
         sys.executable,
         "-m",
         "snakemake",
+        *targets,  # behind --configfile they would be taken for files of settings
         "--dry-run",
         "--nolock",
         "--nocolor",
         "--configfile",
         str(config),
     ]
-    done = subprocess.run([*command, *options, *targets], capture_output=True, text=True)
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"{config}: " + (done.stderr or done.stdout).strip().splitlines()[-1])
+        raise InputError(f"{config}: {fault_of(done.stderr + done.stdout)}")
     jobs = [
         job for job in parsed(done.stdout + done.stderr).jobs.values() if job.rule not in ("all", *targets)
     ]
@@ -52,6 +54,16 @@ def run(config: Path, *, targets: Sequence[str] = (), data_root: Path | None = N
         return "nothing to be done"
     measured = Measured(challenge, Path("results") / challenge.challenge)
     return "\n".join([*table(challenge, jobs, measured), "", *assumptions(), "", *why(jobs)])
+
+
+def fault_of(text: str) -> str:
+    """What Snakemake said of why there is no plan, on one line."""
+    text = text.rpartition("Building DAG of jobs...")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(CHATTER)]
+    if "affected files:" in lines:
+        rule = next((line for line in lines if line.startswith("Missing input files for rule")), "missing:")
+        return f"{rule} {', '.join(lines[lines.index('affected files:') + 1 :])}"
+    return " ".join(lines[-2:]) or "snakemake --dry-run failed without a word"
 
 
 def table(challenge: Challenge, jobs: Sequence[Job], measured: Measured) -> Iterator[str]:

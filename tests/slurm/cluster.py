@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.slurm.configuration import ACCOUNT, ALL, NODES, configure, user
 from tests.slurm.packages import ClusterError, install, missing, which
-from tests.slurm.processes import alive, parent, with_variable, words
+from tests.slurm.processes import alive, jobs_of, parent, words
 
 
 @dataclass(frozen=True)
@@ -185,9 +185,7 @@ class Cluster:
                     time.sleep(0.2)
         for file in self.pids():
             self.stop(file)
-        for pid in with_variable(
-            "SLURM_CONF", str(self.folder / "slurm.conf")
-        ):  # of a node that was set down
+        for pid in jobs_of(self.folder / "slurm.conf"):  # of a node that was set down
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 

@@ -28,11 +28,13 @@ def parent(pid: int) -> int:
     return 0
 
 
-def with_variable(name: str, value: str) -> list[int]:
-    """Processes that were started with this environment variable."""
+def jobs_of(slurm_conf: Path) -> list[int]:
+    """Processes that this Slurm started as jobs; the shell of someone who talks to it is none."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if f"{name}={value}".encode() in (path / "environ").read_bytes().split(b"\0"):
+            variables = (path / "environ").read_bytes().split(b"\0")
+            in_a_job = any(variable.startswith(b"SLURM_JOB_ID=") for variable in variables)
+            if in_a_job and f"SLURM_CONF={slurm_conf}".encode() in variables:
                 found.append(int(path.name))
     return found

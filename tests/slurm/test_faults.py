@@ -53,9 +53,29 @@ def test_more_gpus_than_a_node_has(fresh):
     settings["jobs"]["train"]["gpus"] = 8
     tiny.configure(fresh.folder, settings)
     assert (
-        "tiny.yaml: jobs: train or dump: gpus: 8 asked for on one node, but no node has more than 2"
+        "tiny.yaml: jobs: train: gpus: 8, but no node of partition 'cpu' has more than 2 fake GPUs"
         in seen(fresh)
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ({"probe": {"gpus": 3}}, "jobs: probe: gpus: 3, but no node"),
+        (
+            {"dump": {"gpu_model": "v100"}},
+            "jobs: dump: gpus: 1, but no node of partition 'cpu' has more than 0 v100",
+        ),
+        ({"train": {"nodes": 40}}, "jobs: train: nodes: 40, but partition 'cpu' has 4"),
+        ({"scores": {"memory_gb": 9000}}, "jobs: scores: memory_gb: 9000, but no node"),
+    ],
+)
+def test_what_no_node_has_is_said_of_every_kind_of_job(fresh, kind, words):
+    settings = tiny.challenge()
+    for name, keys in kind.items():
+        settings["jobs"][name] = {**settings["jobs"].get(name, {}), **keys}
+    tiny.configure(fresh.folder, settings)
+    assert words in seen(fresh)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ def finish(project: Project, job: str) -> None:
     assert project.model.exists(), project.told()
 
 
+@pytest.mark.quick
 def test_a_job_that_still_runs_is_ended_and_goes_on_where_it_was(project, left_alone):
     """Also if Snakemake was killed in the moment when it had given the job to the cluster and not yet noted it."""
     process = project.start("models")

@@ -50,6 +50,7 @@ def with_two_streams(rate: float) -> dict:
     return settings
 
 
+@pytest.mark.quick
 def test_one_stage_of_one_stream_runs_again(project, finished):
     (project.results / "streams/one/features/validation/0000.h5").unlink()
     assert "dump one: deleted" in lgdnet(project, "plan", "tiny.yaml")

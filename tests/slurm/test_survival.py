@@ -21,6 +21,7 @@ def in_partition(project: Project, partition: str) -> list[str]:
     return ["--set-resources", f"train:slurm_partition={partition}"]
 
 
+@pytest.mark.quick
 def test_a_signal_is_heard_saved_for_and_costs_no_step(project, left_alone):
     process = project.start("models")
     project.slurm("scancel", "--signal=TERM", project.trained())

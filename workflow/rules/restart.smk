@@ -83,15 +83,20 @@ def check_cluster():
     """Names of the profile and sizes of jobs that this cluster does not have, before anything is submitted."""
     if workflow.local_exec:
         return
-    largest = max((CHALLENGE.jobs.train, CHALLENGE.jobs.dump), key=lambda job: job.gpus)
-    wanted = lgdnet.slurm.Wanted(
-        account=default_resource("slurm_account"),
-        partition=default_resource("slurm_partition"),
-        gpu_partition=default_resource("gpu_partition"),
-        gpus=largest.gpus,
-        gpu_model=largest.gpu_model or "",
+    names = lgdnet.slurm.Names(
+        *(default_resource(name) for name in ("slurm_account", "slurm_partition", "gpu_partition"))
     )
-    found = lgdnet.slurm.faults(wanted, challenge=str(workflow.configfiles[-1]))
+    found = lgdnet.slurm.faults(names)
+    if not found:
+        elsewhere = workflow.resource_settings.overwrite_resources  # --set-resources knows better
+        rules = {job.rule.name for job in workflow.dag.needrun_jobs()} - set(elsewhere)
+        found = lgdnet.partitions.misfits(
+            CHALLENGE,
+            names,
+            file=str(workflow.configfiles[-1]),
+            profile="slurm/config.yaml",
+            kinds={lgdnet.settings.KIND_OF_RULE.get(rule, rule) for rule in rules},
+        )
     if found:
         raise lgdnet.errors.InputError("\n".join(found))
 

@@ -24,7 +24,7 @@
     const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
     const room = Math.min(420, Math.round(0.45 * place.clientWidth)); // for names on the left
     spec.config.axis.labelLimit = room;
-    shorten(spec, Math.floor(room / 6.6));
+    shorten(spec, Math.floor(room / 7.6));
     if (place.clientWidth < 520) {
       spec.config.legend.columns = 1; // a phone
       spec.config.legend.labelLimit = place.clientWidth - 60;
