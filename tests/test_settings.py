@@ -93,6 +93,21 @@ def test_the_names_of_the_backbones_are_those_of_the_models():
     assert sorted(BACKBONES) == sorted(MODELS)
 
 
+@pytest.mark.parametrize(
+    ("job", "words"),
+    [
+        ({"memory_gb": 0.0001}, "jobs: flow: memory_gb: input should be greater than or equal to 0.05"),
+        ({"hours": 0.001}, "jobs: flow: hours: input should be greater than or equal to 0.02"),
+        ({"hours": float("inf")}, "jobs: flow: hours: input should be a finite number"),
+        ({"memory_gb": float("inf")}, "jobs: flow: memory_gb: input should be a finite number"),
+        ({"gpu_model": "a100; rm"}, "jobs: flow: gpu_model: "),
+    ],
+)
+def test_what_would_mean_no_limit_to_slurm_is_refused(job, words):
+    """0 MB and 0 minutes would be given to it as no limit at all."""
+    assert words in fault({**values(), "jobs": {"flow": job}})
+
+
 def test_a_stream_name_that_cannot_be_a_file_name_is_refused():
     assert "streams" in fault(values(**{"../up": {}}))
 
