@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +27,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(7200)]
 
 REAL_DATA = Path(os.environ.get("LGDNET_REAL_DATA", "/nowhere"))
 CLIPS = ("v_BaseballPitch_g01_c01.avi", "mmaction2_demo.mp4", "mmaction2_test.mp4", "v_GGSY1Qvo990.mp4")
-IN_A_SHELL_OF_ITS_OWN = re.compile("git clone|python3 -m venv|tmux|tensorboard|.*folds.smk")
+IN_A_SHELL_OF_ITS_OWN = re.compile("git clone|python3 -m venv|tmux|tensorboard|.*folds.smk|.*test_demo")
 ALONE = [command for command in left_to(LONG) if not IN_A_SHELL_OF_ITS_OWN.match(command)]
 NEEDED = {"make dag": "dot", "conda": "conda", "LGDNET_FINISHED": "chromium"}
 
@@ -127,6 +128,20 @@ def write_ucf101(project: Path) -> None:
         lines = "".join(f"{row} {numbers[row.split('/')[0]]}\n" for row in rows["train"])
         (lists / f"trainlist0{fold}.txt").write_text(lines)
         (lists / f"testlist0{fold}.txt").write_text("".join(f"{row}\n" for row in rows["test"]))
+
+
+@pytest.mark.skipif(
+    not (ROOT / "results/sample/leaderboard.csv").exists(), reason="`make demo` has not run here"
+)
+def test_what_the_demo_has_to_reach():
+    """In this folder, of the whole demo: the project of the other tests is trained for a moment only."""
+    [command] = [command for command in left_to(LONG) if "test_demo" in command]
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    print(done.stdout[-6000:])
+    assert done.returncode == 0 and " passed" in done.stdout, done.stdout
 
 
 @pytest.mark.skipif(not (shutil.which("tmux") and shutil.which("script")), reason="tmux is not installed")

@@ -83,6 +83,8 @@ def check_cluster():
     """Names of the profile and sizes of jobs that this cluster does not have, before anything is submitted."""
     if workflow.local_exec:
         return
+    from lgdnet.partitions import misfits  # pandas comes with it: not for every job
+
     names = lgdnet.slurm.Names(
         *(default_resource(name) for name in ("slurm_account", "slurm_partition", "gpu_partition"))
     )
@@ -90,7 +92,7 @@ def check_cluster():
     if not found:
         elsewhere = workflow.resource_settings.overwrite_resources  # --set-resources knows better
         rules = {job.rule.name for job in workflow.dag.needrun_jobs()} - set(elsewhere)
-        found = lgdnet.partitions.misfits(
+        found = misfits(
             CHALLENGE,
             names,
             file=str(workflow.configfiles[-1]),
