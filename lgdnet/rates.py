@@ -107,9 +107,10 @@ class Measured:
     def fit_check(self, stream: str) -> Hours | None:
         path = self.folder / f"streams/{stream}/fit_check.txt"
         text = path.read_text(errors="replace") if path.exists() else ""
-        found = re.search(r"([\d.e+-]+) hours of training", text)
+        if not (found := re.search(r"([\d.e+-]+) hours of training", text)):
+            return None
         try:
-            return Hours(float(found[1]) / self.devices, "fit-check") if found else None
+            return Hours(float(found[1]) / self.devices, "fit-check")
         except ValueError:
             raise InputError(f"{path}: {found[0]!r} is no number of hours. Delete it.") from None
 

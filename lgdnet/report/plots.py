@@ -1,6 +1,7 @@
 """Vega-Lite plots of the report. Text and lines take the colour of the page, so that both themes need one plot."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -221,7 +222,8 @@ def lines(
     }
     if dash:
         encoding["strokeDash"] = alt.StrokeDash("kind:N", title=None)
-    point = {"size": 40, "filled": True} if points else False
+    lone = 1 in Counter((row["name"], row.get("kind")) for row in rows).values()  # no line, but a point
+    point = {"size": 40, "filled": True} if points or lone else False
     return alt.Chart(data(rows)).mark_line(strokeWidth=2, point=point).encode(**encoding).add_params(chosen)
 
 
