@@ -66,7 +66,7 @@ def brings_figure(place: int, fusion: str, points: list[dict[str, Any]]) -> Figu
         f"brings-plot-{place}",
         f"What each stream brings to {fusion}",
         f"Most is lost without {points[0]['name']}: {signed(float(points[0]['value']))} points.",
-        plots.intervals(points, title="points of top-1 that are lost without it", from_zero=True),
+        plots.intervals(points, title="points lost without it", from_zero=True),
     )
 
 
