@@ -55,7 +55,7 @@ def share(path: Path) -> None:
 def disk_is_full(error: Exception) -> bool:
     """Whether that is what it says; libraries that write have errors of their own for it."""
     known = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    return known or any(word in str(error).lower() for word in ("no space left", "disk quota"))
+    return known or any(word in str(error).lower() for word in ("no space left", "quota"))
 
 
 @contextlib.contextmanager
