@@ -128,7 +128,7 @@ def parsed(text: str, path: Path = Path("-")) -> Run:
             job.rule, job.fields, job.state, job.begun = match[1], fields, "running", time
             job.attempts += 1
         elif match := FAULT.match(line):
-            fields = fields_of(with_whole_message(lines[index + 1 :]))
+            fields = fields_of(with_short_message(lines[index + 1 :]))
             job = run.jobs.setdefault(fields.get("jobid", ""), Job(match[1], fields))
             job.state, job.message = "failed", fields.get("message", "")
             job.logs_of_fault = fields.get("log", "")
@@ -173,13 +173,13 @@ def planned_jobs(lines: list[str]) -> Iterator[tuple[str, int]]:
             yield match[1], int(match[2])
 
 
-def with_whole_message(lines: list[str]) -> list[str]:
-    """Lines of a fault, those of a message of several lines made one: what sbatch says begins where a line begins."""
+def with_short_message(lines: list[str]) -> list[str]:
+    """Lines of a fault without the rest of a long message: the call of sbatch, and words that begin where a line begins."""
     end = next((i for i, line in enumerate(lines) if not line or TIME.match(line)), len(lines))
     place = next((i for i, line in enumerate(lines[:end]) if line.startswith("    jobid: ")), None)
     if not place or not lines[0].startswith("    message: "):
         return lines
-    return [" ".join([lines[0], *(line.strip() for line in lines[1:place])]), *lines[place:]]
+    return [lines[0], *lines[place:]]
 
 
 def fields_of(lines: list[str]) -> dict[str, str]:

@@ -169,7 +169,7 @@ def test_jobs_that_sbatch_refused_are_counted_and_told_one_by_one(log):
     assert [job.fields["jobid"] for job in run.of("failed")] == ["3", "4"]
     text = failed.run(log)
     assert "2 failed for good" in text and text.count("Requested node configuration is not available") == 2
-    assert "dump b test 0001" in text
+    assert "dump b test 0001" in text and "--parsable" not in text
 
 
 def test_a_file_that_is_no_log_is_named(tmp_path):
