@@ -1,24 +1,28 @@
 """Speed and memory of the networks: ours against a naive formulation with plain Conv3d, in one run.
 
-    python benchmarks/models.py             CPU: forward, forward and backward, peak memory (two minutes)
+    python benchmarks/models.py             CPU: forward, forward and backward, peak memory (six minutes)
+    python benchmarks/models.py --clip 4x16x112    the same on four clips at a time
     python benchmarks/models.py --compiled  the same with the forward pass also through torch.compile
     python benchmarks/models.py --recompute 128-frame training of ResNet-101 with and without recomputing blocks
     python benchmarks/models.py --gpu       a GPU: clips per second and share of its bf16 peak (`models_gpu.py`)
 
-Naive and ours take turns, and ratios are of medians, so that a busy machine disturbs both alike; with one thread,
-time is the processor's, without waits for its turn. Peak memory is that of a process of its own, above what it held
-before its first step. "Bound" is where every multiply-add of the network runs at the core's rate and nothing else
-takes time: no form that multiplies directly is faster.
+Every form has a process of its own, as it would when used, and they take turns: a busy machine disturbs all alike,
+and ratios are of medians. With one thread, time is the processor's, without waits for its turn. "Ours" keeps freed
+memory as our jobs do (`lgdnet/pages.py`); what that alone would do for the naive form is a row of its own. Peak memory
+is that of the first pass, above the built model. "Bound" is where every multiply-add of the network runs at the core's
+rate and nothing else takes time.
 """
 
 import argparse
-import json
+import multiprocessing
 import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,38 +34,48 @@ from naive_models import NaiveLGDResNet, NaiveXception  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from benchmarks.memory import resident_mib  # noqa: E402
-from lgdnet.models import build_model, count_gflops, fused  # noqa: E402
+from lgdnet.models import build_model, count_gflops, for_inference, fused  # noqa: E402
+from lgdnet.pages import keep_pages  # noqa: E402
 
 NUM_CLASSES = 700
 NAIVE = {
     "lgd-p3d-resnet50": lambda: NaiveLGDResNet(num_classes=NUM_CLASSES, order="paper"),
     "lgd-p3d-xception": lambda: NaiveXception(num_classes=NUM_CLASSES, lgd=True),
 }
+KEPT = "naive, freed memory kept"
+FORWARD, BOTH = "forward", "forward + backward"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One way to compute one network."""
+
+    form: str
+    name: str
+    what: str  # FORWARD or BOTH
+    shape: tuple[int, ...]
+    threads: int
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--clip", default="4x16x112", help="clips x frames x pixels (default 4x16x112)")
+    parser.add_argument("--clip", default="16x16x112", help="clips x frames x pixels (default 16x16x112)")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--recompute", action="store_true")
     parser.add_argument("--gpu", action="store_true")
-    parser.add_argument("--peak", help=argparse.SUPPRESS)  # one measurement of memory, called by ourselves
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    if arguments.peak:
-        print(peak_here(**json.loads(arguments.peak)))
-        return
     print(
         f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, {arguments.threads} thread(s)"
     )
     if arguments.gpu:
         models_gpu.main([])
     elif arguments.recompute:
-        recomputing()
+        recomputing(arguments.threads)
     else:
         N, T, S = (int(part) for part in arguments.clip.split("x"))
         for name in NAIVE:
@@ -73,58 +87,30 @@ def main() -> None:
 
 def against_naive(name: str, shape: tuple[int, ...], arguments: argparse.Namespace) -> None:
     """One Markdown table: each way of computing, its time, its ratio to the naive one, its peak memory."""
-    naive, ours, clip = (
-        NAIVE[name](),
-        build_model(name, in_channels=3, num_classes=NUM_CLASSES),
-        torch.randn(shape),
-    )
-    print(f"\n{name}, {'x'.join(map(str, shape))}, {count_gflops(ours, shape):.1f} GFLOPs (multiply-adds)\n")
+    gflops = count_gflops(build_model(name, in_channels=3, num_classes=NUM_CLASSES), shape)
+    print(f"\n{name}, {'x'.join(map(str, shape))}, {gflops:.1f} GFLOPs (multiply-adds)\n")
     print("| pass | form | ms | naive / this | of the bound | peak MiB |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
-    forward = {"naive": naive.eval(), "ours": ours.eval(), "ours, fused": fused(ours)}
-    if arguments.compiled:
-        forward["ours, compiled"] = compiled(ours)
-    with torch.inference_mode():
-        report(
-            "forward", {k: lambda m=m: logits(m, clip) for k, m in forward.items()}, name, shape, arguments
-        )
-    naive.train(), ours.train()
-    training = {"naive": lambda: step(naive, clip), "ours": lambda: step(ours, clip)}
-    report("forward + backward", training, name, shape, arguments)
+    for_forward = ["naive", KEPT, "ours", "ours, for inference"] + ["ours, compiled"] * arguments.compiled
+    for what, passes, forms in ((FORWARD, 1, for_forward), (BOTH, 3, ["naive", KEPT, "ours"])):
+        tasks = {form: Task(form, name, what, shape, arguments.threads) for form in forms}
+        median, peak = measured(tasks, arguments.repeats)
+        bound = 2e9 * passes * gflops / core_rate()  # the backward pass multiplies twice as much
+        for form, sec in [*median.items(), ("bound", bound)]:
+            memory = f"{peak[form]:.0f}" if form in peak and form != "ours, compiled" else ""
+            cells = (what, form, f"{1e3 * sec:.0f}", f"{median['naive'] / sec:.2f}", f"{bound / sec:.0%}")
+            print("| " + " | ".join([*cells, memory]) + " |", flush=True)
 
 
-def report(
-    what: str,
-    runs: dict[str, Callable[[], object]],
-    name: str,
-    shape: tuple[int, ...],
-    arguments: argparse.Namespace,
-) -> None:
-    """Time all forms in turns and print one line for each, then the bound."""
-    median = medians(runs, arguments.repeats)
-    passes = 1 if what == "forward" else 3  # the backward pass multiplies twice as much
-    work = 2e9 * passes * count_gflops(build_model(name, in_channels=3, num_classes=NUM_CLASSES), shape)
-    bound = work / core_rate()
-    memory = {
-        form: f"{peak(name, form, what, shape, arguments.threads):.0f}"
-        for form in runs
-        if form != "ours, compiled"
-    }
-    for form, sec in [*median.items(), ("bound", bound)]:
-        cells = (what, form, f"{1e3 * sec:.0f}", f"{median['naive'] / sec:.2f}", f"{bound / sec:.0%}")
-        print("| " + " | ".join([*cells, memory.get(form, "")]) + " |", flush=True)
-
-
-def medians(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Seconds of each form, all of them in turns; the first round warms up."""
-    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-    times: dict[str, list[float]] = {form: [] for form in runs}
-    for _ in range(repeats + 1):
-        for form, run in runs.items():
-            begin = clock()
-            run()
-            times[form].append(clock() - begin)
-    return {form: statistics.median(values[1:]) for form, values in times.items()}
+def measured(tasks: dict[str, Task], repeats: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds of each form, taking turns after two rounds to warm up, and MiB of its first pass."""
+    times: dict[str, list[float]] = {form: [] for form in tasks}
+    with processes(tasks) as connections:
+        peak = {form: ask(connection) for form, connection in connections.items()}
+        for _ in range(repeats + 1):
+            for form, connection in connections.items():
+                times[form].append(ask(connection))
+    return {form: statistics.median(values[1:]) for form, values in times.items()}, peak
 
 
 def core_rate() -> float:
@@ -137,17 +123,86 @@ def core_rate() -> float:
         "convolution": lambda: torch.nn.functional.conv2d(image, kernel, padding=1),
     }
     work = {"product": 2 * 2048**3, "convolution": 2 * 9 * 128**2 * 16 * 28**2}
-    return max(work[form] / sec for form, sec in medians(runs, 5).items())
+    return max(work[form] / statistics.median(timed(run) for _ in range(6)) for form, run in runs.items())
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    begin = clock()
+    run()
+    return clock() - begin
+
+
+# ---- a process for each form
+
+
+@contextmanager
+def processes(tasks: dict[str, Task]) -> Iterator[dict[str, Connection]]:
+    """A process for each task, which answers until the end of the context."""
+    spawn = multiprocessing.get_context("spawn")
+    connections: dict[str, Connection] = {}
+    try:
+        for form, task in tasks.items():
+            connections[form], theirs = spawn.Pipe()
+            spawn.Process(target=serve, args=(task, theirs), daemon=True).start()
+            theirs.close()
+        yield connections
+    finally:
+        for connection in connections.values():
+            connection.close()  # ends its process
+
+
+def ask(connection: Connection) -> float:
+    """One more pass: MiB of the first one, seconds of the later ones."""
+    connection.send(None)
+    return connection.recv()
+
+
+def serve(task: Task, connection: Connection) -> None:
+    """Compute whenever asked."""
+    torch.set_num_threads(task.threads)
+    if task.form != "naive":
+        keep_pages()
+    run = prepared(task)
+    try:
+        connection.recv()
+        connection.send(peak_mib(run))
+        while True:
+            connection.recv()
+            connection.send(timed(run))
+    except EOFError:
+        return
+
+
+def prepared(task: Task) -> Callable[[], object]:
+    """The network of a task and its clip, ready to run."""
+    torch.manual_seed(0)
+    clip = torch.randn(task.shape)
+    if task.form in ("naive", KEPT):
+        model: nn.Module = NAIVE[task.name]()
+    else:
+        again = task.form == "recompute each block"
+        model = build_model(task.name, in_channels=3, num_classes=NUM_CLASSES, checkpointing=again)
+    model.train(task.what == BOTH)
+    if task.form == "ours, for inference":
+        model = for_inference(model)
+    elif task.form == "ours, compiled":
+        model = compiled(fused(model, in_place=True))
+    return (lambda: step(model, clip)) if task.what == BOTH else (lambda: logits(model, clip))
 
 
 def logits(model: nn.Module, clip: Tensor) -> Tensor:
-    output = model(clip)
+    """What is predicted, without anything for a backward pass."""
+    with torch.inference_mode():
+        output = model(clip)
     return output if isinstance(output, Tensor) else output.logits
 
 
 def step(model: nn.Module, clip: Tensor) -> None:
     """Forward and backward; gradients are dropped, as an optimizer's step would."""
-    logits(model, clip).square().mean().backward()
+    output = model(clip)
+    (output if isinstance(output, Tensor) else output.logits).square().mean().backward()
     model.zero_grad(set_to_none=True)
 
 
@@ -159,61 +214,25 @@ def compiled(model: nn.Module) -> nn.Module:
     return torch.compile(model)
 
 
-# ---- memory
-
-
-def peak(
-    name: str, form: str, what: str, shape: tuple[int, ...], threads: int, recompute: bool = False
-) -> float:
-    """MiB that one pass needs above the built model, in a process of its own."""
-    task = {"name": name, "form": form, "what": what, "shape": shape, "recompute": recompute}
-    command = [sys.executable, __file__, "--threads", str(threads), "--peak", json.dumps(task)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def peak_here(name: str, form: str, what: str, shape: list[int], recompute: bool) -> float:
+def peak_mib(run: Callable[[], object]) -> float:
     """Largest resident size during one pass, gradients included, above that before it; Linux only."""
-    if form == "naive":
-        model: nn.Module = NAIVE[name]()
-    else:
-        model = build_model(name, in_channels=3, num_classes=NUM_CLASSES, checkpointing=recompute)
-    if form == "ours, fused":
-        model = fused(model.eval())
-    model.train(what != "forward")
-    clip = torch.randn(*shape)
     before = resident_mib("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the largest size so far
-    if what == "forward":
-        with torch.inference_mode():
-            logits(model, clip)
-    else:
-        logits(model, clip).square().mean().backward()
+    run()
     return resident_mib("VmHWM") - before
 
 
-def recomputing() -> None:
+# ---- activation checkpointing
+
+
+def recomputing(threads: int) -> None:
     """128-frame training of LGD-P3D-ResNet-101, with and without activation checkpointing."""
-    print(
-        "\nlgd-p3d-resnet101, 1x3x128x112x112, forward + backward\n\n| form | s | peak MiB |\n| --- | ---: | ---: |"
-    )
-    clip = torch.randn(1, 3, 128, 112, 112)
-    forms = {"keep all activations": False, "recompute each block": True}
-    models = {
-        form: build_model(
-            "lgd-p3d-resnet101", in_channels=3, num_classes=NUM_CLASSES, checkpointing=recompute
-        )
-        for form, recompute in forms.items()
-    }
-    times: dict[str, list[float]] = {form: [] for form in forms}
-    for _ in range(3):
-        for form, model in models.items():
-            begin = time.perf_counter()
-            step(model, clip)
-            times[form].append(time.perf_counter() - begin)
-    for form, recompute in forms.items():
-        shape, threads = tuple(clip.shape), torch.get_num_threads()
-        memory = peak("lgd-p3d-resnet101", "ours", "forward + backward", shape, threads, recompute)
-        print(f"| {form} | {min(times[form]):.1f} | {memory:.0f} |", flush=True)
+    name, shape = "lgd-p3d-resnet101", (1, 3, 128, 112, 112)
+    print(f"\n{name}, {'x'.join(map(str, shape))}, {BOTH}\n\n| form | s | peak MiB |\n| --- | ---: | ---: |")
+    forms = ("keep all activations", "recompute each block")
+    median, peak = measured({form: Task(form, name, BOTH, shape, threads) for form in forms}, repeats=3)
+    for form in forms:
+        print(f"| {form} | {median[form]:.1f} | {peak[form]:.0f} |", flush=True)
 
 
 if __name__ == "__main__":

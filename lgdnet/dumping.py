@@ -53,7 +53,7 @@ def features_writer(
         ),
         checkpoint_digest=stream.digest,
         dtype=settings.dtype,
-        cost=stream.cost(),
+        cost=stream.cost,
     )
 
 

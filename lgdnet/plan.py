@@ -25,6 +25,7 @@ from lgdnet.modalities import MODALITIES
 from lgdnet.models import TwoPathNetwork
 from lgdnet.models.inflate import load_weights
 from lgdnet.optimizer import build_optimizer
+from lgdnet.pages import keep_pages
 from lgdnet.schedules import last_steps, learning_rate, scaled
 from lgdnet.settings import TRAIN_KEYS, StreamSettings, changed
 from lgdnet.sources import Media, clips_of, rows_without_clips
@@ -242,6 +243,8 @@ def share_cores(threads: int, device: torch.device, num_workers: int | None) -> 
     number of loader processes shall change nothing.
     """
     half = threads // 2
+    if device.type == "cpu":
+        keep_pages()
     torch.set_num_threads(max(threads - half, 1) if device.type == "cpu" else 1)
     if num_workers is not None:
         return num_workers

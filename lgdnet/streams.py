@@ -30,17 +30,21 @@ class Stream:
     settings: StreamSettings
     classes: list[str]
     digest: str  # sha256 of the model file
+    cost: dict[
+        str, float
+    ]  # what the leaderboard says of its size: parameters, GFLOPs (multiply-adds) per clip
     recipe: Recipe | None = None  # how the flow was made that it learned from
     statistics: MelStatistics | None = None  # of the sound that it learned from
-
-    def cost(self) -> dict[str, float]:
-        """What the leaderboard says of its size: parameters, and GFLOPs (multiply-adds) per clip."""
-        gflops = count_gflops(self.model, (1, *clip_shape(self.settings)))
-        return {"parameters": count_parameters(self.model), "gflops_per_clip": gflops}
 
     def media(self, video_root: Path, stored: Sequence[Path] = ()) -> Media:
         """What the clips of new videos are cut from, made as those that it learned from."""
         return media_like(self.settings, video_root, stored, recipe=self.recipe, statistics=self.statistics)
+
+
+def cost_of(model: TwoPathNetwork, settings: StreamSettings) -> dict[str, float]:
+    """Parameters of a network and multiply-adds of one clip, in billions."""
+    gflops = count_gflops(model, (1, *clip_shape(settings)))
+    return {"parameters": count_parameters(model), "gflops_per_clip": gflops}
 
 
 def clip_shape(settings: StreamSettings) -> tuple[int, ...]:
@@ -93,6 +97,7 @@ def read_stream(path: Path) -> Stream:
         settings,
         classes,
         file_digest(path),
+        cost_of(model, settings),
         recipe=Recipe.from_json(about["flow"]) if "flow" in about else None,
         statistics=MelStatistics.from_json(sound, source=path) if sound else None,
     )

@@ -22,10 +22,12 @@ from torch.utils.data import DataLoader, Dataset
 from lgdnet.batch import Batch
 from lgdnet.clips import crop_boxes
 from lgdnet.errors import InputError
+from lgdnet.pages import keep_pages
 
 PATIENCE_SEC = 1200.0  # for the next item of a worker; less than processes wait for each other
 GRACE_SEC = 3.0  # for a worker to end when it is told to
 
+LOADER_KEEPS_MIB = 64  # of freed memory; there may be many loaders
 PREFETCH = 2  # items that each worker makes ahead
 
 # N clips, V clips of one video, C channels, T frames, H x W pixels
@@ -237,6 +239,7 @@ def be_one_thread(worker: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     torch.set_num_threads(1)
+    keep_pages(LOADER_KEEPS_MIB)
 
 
 class View(NamedTuple):

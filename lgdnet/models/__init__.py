@@ -20,6 +20,7 @@ from lgdnet.models.heads import HEADS, NEEDS_GLOBAL, LocalHead, Output, training
 from lgdnet.models.inflate import Report, WeightsError, form_of, load_weights
 from lgdnet.models.lgd import FORM_KEY, Backbone, LGDBlock, ModelError, Order, Stem, TwoPathNetwork
 from lgdnet.models.measure import count_gflops, count_parameters
+from lgdnet.models.packed import for_inference
 from lgdnet.models.resnet import RESNETS, resnet
 from lgdnet.models.xception import xception
 
@@ -166,6 +167,7 @@ __all__ = [
     "build_model",
     "count_gflops",
     "count_parameters",
+    "for_inference",
     "form_of",
     "fused",
     "load_weights",

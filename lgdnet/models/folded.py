@@ -9,13 +9,21 @@ view. Depthwise `conv3d` has no fast kernel on CPU, and bf16 `conv3d` was wrong 
 N clips, C channels, T frames, H x W pixels, C_out output channels.
 """
 
-from typing import cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lgdnet.models.weight_gradient import conv2d
+from lgdnet.models.weight_gradient import Pair, conv2d
+
+WIDE = 64  # input channels from which oneDNN's convolution is faster than a matrix product
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+
+
+def onednn_takes(x: Tensor) -> bool:
+    """Whether torch hands a convolution of x to oneDNN: float32 on a CPU."""
+    return HAS_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def fold(x: Tensor) -> Tensor:
@@ -42,7 +50,32 @@ def channels_first(x: Tensor) -> Tensor:
     return x.movedim(-1, 1)
 
 
-class SpatialConv(nn.Conv3d):
+class FoldedConv(nn.Conv3d):
+    """nn.Conv3d by way of conv2d. How clips become images and back is the kernel's own."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        images, shape = self.to_images(x)
+        stride, padding = self.stride_and_padding(x)
+        y = conv2d(images, self.kernel(x), self.bias, stride=stride, padding=padding, groups=self.groups)
+        return self.to_clips(y, shape)
+
+    def to_images(self, x: Tensor) -> tuple[Tensor, Any]:
+        """Clips as images, channels-last, and what `to_clips` needs to know."""
+        raise NotImplementedError
+
+    def to_clips(self, y: Tensor, shape: Any) -> Tensor:
+        raise NotImplementedError
+
+    def kernel(self, x: Tensor) -> Tensor:
+        """The kernel for images, on the device of x. (C_out, C / groups, kh, kw)"""
+        raise NotImplementedError
+
+    def stride_and_padding(self, x: Tensor) -> tuple[Pair, Pair]:
+        """Those of the images, on the device of x."""
+        raise NotImplementedError
+
+
+class SpatialConv(FoldedConv):
     """nn.Conv3d with a (t, k, k) kernel and a (t, s, s) stride: t frames at a time, none of them twice.
 
     t = 1 everywhere but in the stem, where t is the early stride.
@@ -65,27 +98,36 @@ class SpatialConv(nn.Conv3d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size == (1, 1, 1):
+        if self.kernel_size == (1, 1, 1) and not (self.in_channels >= WIDE and onednn_takes(x)):
             return self.linear(x)
-        t = self.kernel_size[0]
-        weight = self.weight.flatten(1, 2)  # (C_out, C * t, k, k)
-        if t > 1:
-            x = x.unflatten(2, (-1, t)).transpose(2, 3).flatten(1, 2)  # (N, C * t, T / t, H, W)
-        T = x.shape[2]
-        x = fold(x)  # (N * T / t, C * t, H, W)
-        padding = cast(tuple[int, int, int], self.padding)[1:]
-        stride = cast(tuple[int, int, int], self.stride)[1:]
-        x = conv2d(x, weight, self.bias, stride=stride, padding=padding, groups=self.groups)
-        return unfold(x, T)
+        return super().forward(x)
 
     def linear(self, x: Tensor) -> Tensor:
-        """A 1x1x1 kernel is one matrix product over all positions of all clips."""
+        """A 1x1x1 kernel is one matrix product over all positions of all clips: the fastest form for narrow layers,
+        GPUs and double precision."""
         s = self.stride[1]
         x = channels_last(x[..., ::s, ::s] if s > 1 else x)  # (N, T, H, W, C)
         return channels_first(F.linear(x, self.weight.flatten(1), self.bias))
 
+    def to_images(self, x: Tensor) -> tuple[Tensor, int]:
+        """(N, C, T, H, W) -> (N * T / t, C * t, H, W) and T / t: t frames are one image."""
+        t = self.kernel_size[0]
+        if t > 1:
+            x = x.unflatten(2, (-1, t)).transpose(2, 3).flatten(1, 2)  # (N, C * t, T / t, H, W)
+        return fold(x), x.shape[2]
 
-class TemporalConv(nn.Conv3d):
+    def to_clips(self, y: Tensor, shape: int) -> Tensor:
+        return unfold(y, shape)
+
+    def kernel(self, x: Tensor) -> Tensor:
+        return self.weight.flatten(1, 2)  # (C_out, C * t, k, k)
+
+    def stride_and_padding(self, x: Tensor) -> tuple[Pair, Pair]:
+        p = int(self.padding[1])
+        return (self.stride[1], self.stride[2]), (p, p)
+
+
+class TemporalConv(FoldedConv):
     """nn.Conv3d with a (3, 1, 1) kernel that keeps T; `stride` is spatial."""
 
     def __init__(self, C: int, C_out: int, *, stride: int = 1, groups: int = 1) -> None:
@@ -93,18 +135,26 @@ class TemporalConv(nn.Conv3d):
             C, C_out, (3, 1, 1), stride=(1, stride, stride), padding=(1, 0, 0), groups=groups, bias=False
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def to_images(self, x: Tensor) -> tuple[Tensor, Pair]:
+        """(N, C, T, H, W) -> (N, C, T, H' * W') and (H', W'): the stride is taken here, a clip is one image."""
         s = self.stride[1]
         if s > 1:
             x = x[..., ::s, ::s]
-        H, W = x.shape[3:]
-        x = channels_first(channels_last(x).flatten(2, 3))  # (N, C, T, H * W)
-        weight, padding = self.weight.flatten(3), (1, 0)  # (C_out, C / groups, 3, 1)
-        if x.is_cuda and self.groups == self.in_channels:
-            # cuDNN has a fast depthwise kernel for 3x3 only: 18x that of 3x1, zeros and all.
-            weight, padding = F.pad(weight, (1, 1)), (1, 1)
-        x = conv2d(x, weight, self.bias, stride=(1, 1), padding=padding, groups=self.groups)
-        return channels_first(channels_last(x).unflatten(2, (H, W)))
+        return channels_first(channels_last(x).flatten(2, 3)), (x.shape[3], x.shape[4])
+
+    def to_clips(self, y: Tensor, shape: Pair) -> Tensor:
+        return channels_first(channels_last(y).unflatten(2, shape))
+
+    def kernel(self, x: Tensor) -> Tensor:
+        weight = self.weight.flatten(3)  # (C_out, C / groups, 3, 1)
+        return F.pad(weight, (1, 1)) if self.as_3x3(x) else weight
+
+    def stride_and_padding(self, x: Tensor) -> tuple[Pair, Pair]:
+        return (1, 1), (1, 1 if self.as_3x3(x) else 0)
+
+    def as_3x3(self, x: Tensor) -> bool:
+        """cuDNN has a fast depthwise kernel for 3x3 only: 18x that of 3x1, zeros and all."""
+        return x.is_cuda and self.groups == self.in_channels
 
 
 class BatchNorm(nn.BatchNorm3d):

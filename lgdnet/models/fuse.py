@@ -11,23 +11,22 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from lgdnet.models.folded import BatchNorm, SpatialConv, TemporalConv
+from lgdnet.models.folded import BatchNorm, FoldedConv
 from lgdnet.models.lgd import ModelError, TwoPathNetwork
 from lgdnet.models.p3d import P3DUnit
 from lgdnet.models.resnet import Shortcut
 from lgdnet.models.xception import Block, Separable
 
-Conv = SpatialConv | TemporalConv
 
-
-def fused(model: TwoPathNetwork) -> TwoPathNetwork:
-    """A copy of `model` in evaluation mode without batch norm, its kernels laid out channels-last.
+def fused(model: TwoPathNetwork, *, in_place: bool = False) -> TwoPathNetwork:
+    """A copy of `model` in evaluation mode without batch norm, its kernels laid out channels-last; with `in_place`
+    the model itself, for whoever does not want to hold its weights twice.
 
     Errors: ModelError for a model in training mode, whose statistics still move.
     """
     if model.training:
         raise ModelError("only a model in evaluation mode can be fused; call .eval() first")
-    model = copy.deepcopy(model).requires_grad_(False)
+    model = (model if in_place else copy.deepcopy(model)).requires_grad_(False)
     for module in list(model.modules()):
         for convs, name in norms_of(module):
             norm = module.get_submodule(name)
@@ -39,7 +38,7 @@ def fused(model: TwoPathNetwork) -> TwoPathNetwork:
     return model.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
 
-def norms_of(module: nn.Module) -> Iterator[tuple[list[Conv], str]]:
+def norms_of(module: nn.Module) -> Iterator[tuple[list[FoldedConv], str]]:
     """The convolutions whose sum a batch norm of `module` takes, and its name."""
     children = dict(module.named_children())
     if isinstance(module, P3DUnit):
@@ -62,7 +61,7 @@ def norms_of(module: nn.Module) -> Iterator[tuple[list[Conv], str]]:
             yield [last.pointwise if isinstance(last, Separable) else last], norm  # type: ignore[list-item]
 
 
-def fold_norm(convs: list[Conv], bn: BatchNorm) -> None:
+def fold_norm(convs: list[FoldedConv], bn: BatchNorm) -> None:
     """BN(a + b) = (s a) + (s b + bias), s = weight / sqrt(var + eps), for the convolutions a, b in front of it."""
     mean, var = cast(Tensor, bn.running_mean), cast(Tensor, bn.running_var)
     scale = bn.weight / (var + bn.eps).sqrt()

@@ -1,9 +1,10 @@
 """conv2d for training on a CPU: the gradient of its weights as a matrix product.
 
-oneDNN computes that gradient at a third to three quarters of the speed of a matrix product. So what each position
-of the output sees is copied into a row (im2col: Chellapilla, Puri and Simard, "High Performance Convolutional
-Neural Networks for Document Processing", 2006), a few frames at a time, and multiplied with the output's gradient.
-The other two passes are torch's own: no copy pays there. The mathematics is the same, the rounding is not.
+oneDNN computes that gradient at a third to three quarters of the speed of a matrix product, but for narrower 3x3
+kernels with AVX-512. So what each position of the output sees is copied into a row (im2col: Chellapilla, Puri and
+Simard, "High Performance Convolutional Neural Networks for Document Processing", 2006), a few frames at a time, and
+multiplied with the output's gradient. A 1x1 kernel needs no copy: its input is the rows. The other two passes are
+torch's own: no copy pays there. The mathematics is the same, the rounding is not.
 
 F frames, C channels, H x W pixels, C_out, H', W' those of the output, kh x kw a kernel.
 """
@@ -16,6 +17,7 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 NARROW = 32  # input channels below which copying costs more than the product gains (the stems)
+AVX512_KEEPS = 256  # input channels up to which oneDNN's own is faster for 3x3 kernels, with AVX-512
 CHUNK_BYTES = 2 << 20  # of rows at a time; they stay in the cache, and memory hardly grows
 
 
@@ -35,11 +37,17 @@ def product_pays(x: Tensor, weight: Tensor, groups: int) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and groups == 1
         and weight.shape[1] >= NARROW
+        and not (weight.shape[2:] == (3, 3) and weight.shape[1] <= AVX512_KEEPS and has_avx512(x))
         and weight.requires_grad
         and torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
     )
+
+
+def has_avx512(x: Tensor) -> bool:
+    """Whether oneDNN's kernels for x use AVX-512; those for double precision are no kernels of its own."""
+    return x.dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
 class TrainedConv2d(torch.autograd.Function):
@@ -83,6 +91,9 @@ def weight_gradient(x: Tensor, gradient: Tensor, kernel: Pair, stride: Pair, pad
     x, gradient = x.movedim(1, -1), gradient.movedim(1, -1)  # (F, H, W, C), (F, H', W', C_out)
     C, C_out = x.shape[-1], gradient.shape[-1]
     (kh, kw), (ph, pw) = kernel, padding
+    if kernel == (1, 1) and padding == (0, 0):
+        rows = x[:, :: stride[0], :: stride[1]].reshape(-1, C)
+        return (gradient.reshape(-1, C_out).t() @ rows)[:, :, None, None]
     frame_bytes = gradient[0, ..., 0].numel() * kh * kw * C * x.element_size()
     num_frames = max(CHUNK_BYTES // max(frame_bytes, 1), 1)
     total = x.new_zeros(C_out, kh * kw * C)

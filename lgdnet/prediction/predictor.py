@@ -24,6 +24,8 @@ from lgdnet.dumping import features_writer, forward
 from lgdnet.loader.batches import View, views
 from lgdnet.metrics import top_classes
 from lgdnet.modalities import MODALITIES
+from lgdnet.models import for_inference
+from lgdnet.pages import keep_pages
 from lgdnet.prediction.finished import Finished, PredictionError
 from lgdnet.prediction.looking import Looked, Looker
 from lgdnet.prediction.networks import load_stream, media_of
@@ -133,8 +135,11 @@ class Predictor:
         self.challenge = finished.challenge
         self.row = finished.chosen_row(row)
         self.device = torch.device(device)
+        if self.device.type == "cpu":
+            keep_pages()
         self.classes = finished.classes()
         self.streams = {name: load_stream(finished, name, self.device) for name in finished.streams(self.row)}
+        self.networks = {name: for_inference(stream.model) for name, stream in self.streams.items()}
         self.leaves = {leaf: learned_of(finished, leaf) for leaf in finished.leaves(self.row)}
         for learned in self.leaves.values():
             if learned is not None:
@@ -216,7 +221,7 @@ class Predictor:
                 before = clock.seconds.get(loading, 0.0)
                 start = time.perf_counter()
                 said = forward(
-                    stream.model,
+                    self.networks[name],
                     clock.timed(loading, seen),
                     eval_transform(MODALITIES[stream.settings.modality]),
                     self.device,

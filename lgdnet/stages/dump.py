@@ -12,6 +12,8 @@ from lgdnet.loader.batches import views
 from lgdnet.log import progress
 from lgdnet.manifest import read_manifest
 from lgdnet.modalities import MODALITIES
+from lgdnet.models import for_inference
+from lgdnet.pages import keep_pages
 from lgdnet.settings import DumpSettings
 from lgdnet.sources import clips_of, rows_without_clips
 from lgdnet.streams import read_stream
@@ -39,7 +41,9 @@ def run(
     torch.set_num_threads(threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     stream = read_stream(model)
-    network = stream.model.to(device)
+    if device.type == "cpu":
+        keep_pages()
+    network = for_inference(stream.model.to(device))
     videos = read_manifest(manifest).shard(shard, num_shards)
     source = clips_of(stream.settings, videos, stream.media(video_root, stored))
     source.draw = draw

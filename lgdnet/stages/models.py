@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from lgdnet.models import MODELS, ModelError, build_model, count_gflops, fused
+from lgdnet.models import MODELS, ModelError, build_model, count_gflops, for_inference
 from lgdnet.models.measure import parameters_by_role
 
 MEASURE_SEC = 3.0  # per model
@@ -63,9 +63,9 @@ def row_of(name: str, num_classes: int, size: tuple[int, int] | None) -> Row:
 
 
 def clips_per_sec(name: str, num_classes: int, T: int, S: int) -> float:
-    """Inference of one clip at a time, batch norm fused; the best of the runs of MEASURE_SEC."""
+    """Inference of one clip at a time, as it is in a dump; the best of the runs of MEASURE_SEC."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = fused(build_model(name, in_channels=3, num_classes=num_classes).eval()).to(device)
+    model = for_inference(build_model(name, in_channels=3, num_classes=num_classes).eval().to(device))
     clip = torch.randn(1, 3, T, S, S, device=device)
     best, start = float("inf"), time.perf_counter()
     with torch.inference_mode():

@@ -79,7 +79,8 @@ def test_layers_of_any_clip_length_have_conv3ds_gradients(T):
             torch.testing.assert_close(a, b)
 
 
-def test_it_is_taken_in_training_and_nowhere_else():
+def test_it_is_taken_in_training_and_nowhere_else(monkeypatch):
+    monkeypatch.setattr(weight_gradient, "AVX512_KEEPS", 0)
     conv = SpatialConv(32, 8, 3)
     x = torch.randn(1, 32, 2, 5, 5)
     assert used(conv(x))
@@ -94,6 +95,33 @@ def test_it_is_taken_in_training_and_nowhere_else():
     with torch.no_grad():
         assert not product_pays(x, SpatialConv(32, 8, 3).weight, 1)
     assert not product_pays(x.to("meta"), SpatialConv(32, 8, 3).weight, 1)
+
+
+def test_with_avx512_narrower_3x3_kernels_stay_with_onednn(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    assert not used(SpatialConv(64, 8, 3)(torch.randn(1, 64, 2, 5, 5)))
+    assert used(SpatialConv(64, 8, 3).double()(torch.randn(1, 64, 2, 5, 5, dtype=torch.float64)))
+    assert used(SpatialConv(512, 8, 3)(torch.randn(1, 512, 2, 5, 5)))
+    assert used(SpatialConv(64, 8, 1)(torch.randn(1, 64, 2, 5, 5)))
+    assert used(TemporalConv(64, 8)(torch.randn(1, 64, 2, 5, 5)))
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert used(SpatialConv(64, 8, 3)(torch.randn(1, 64, 2, 5, 5)))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_wide_1x1x1_kernel_is_conv3d(stride):
+    conv = SpatialConv(64, 96, 1, stride=stride)
+    x = torch.randn(2, 64, 3, 7, 5, requires_grad=True)
+    ours, theirs = conv(x), torch.nn.Conv3d.forward(conv, x)
+    assert used(ours)
+    torch.testing.assert_close(ours, theirs)
+    direction = torch.randn_like(theirs)
+    for a, b in zip(
+        torch.autograd.grad(ours, (x, conv.weight), direction),
+        torch.autograd.grad(theirs, (x, conv.weight), direction),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)
 
 
 def test_recomputed_blocks_have_the_same_gradients_bit_for_bit():
