@@ -17,6 +17,7 @@ from torch import Tensor
 
 Pair = tuple[int, int]
 NARROW = 32  # input channels below which copying costs more than the product gains (the stems)
+HAS_AVX512 = torch.backends.cpu.get_cpu_capability() == "AVX512"
 AVX512_KEEPS = 256  # input channels up to which oneDNN's own is faster for 3x3 kernels, with AVX-512
 CHUNK_BYTES = 2 << 20  # of rows at a time; they stay in the cache, and memory hardly grows
 
@@ -37,7 +38,7 @@ def product_pays(x: Tensor, weight: Tensor, groups: int) -> bool:
         and x.dtype in (torch.float32, torch.float64)
         and groups == 1
         and weight.shape[1] >= NARROW
-        and not (weight.shape[2:] == (3, 3) and weight.shape[1] <= AVX512_KEEPS and has_avx512(x))
+        and not (HAS_AVX512 and onednn_is_faster(x, weight))
         and weight.requires_grad
         and torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
@@ -45,9 +46,9 @@ def product_pays(x: Tensor, weight: Tensor, groups: int) -> bool:
     )
 
 
-def has_avx512(x: Tensor) -> bool:
-    """Whether oneDNN's kernels for x use AVX-512; those for double precision are no kernels of its own."""
-    return x.dtype == torch.float32 and torch.backends.cpu.get_cpu_capability() == "AVX512"
+def onednn_is_faster(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's own gradient of this kernel is, where it may use AVX-512. It has none in double precision."""
+    return x.dtype == torch.float32 and weight.shape[2:] == (3, 3) and weight.shape[1] <= AVX512_KEEPS
 
 
 class TrainedConv2d(torch.autograd.Function):
