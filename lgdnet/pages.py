@@ -1,8 +1,8 @@
 """Freed memory that stays with the process, where every step asks for the same amounts again.
 
 glibc gives large blocks back to the system when they are freed. The next step then waits for new pages, zeroed one by
-one: up to a third of a training step on a CPU. What a step needs at most is what it needs at every step, so keeping
-it costs no more than it takes anyway. Our choice; `man 3 mallopt`.
+one: up to a third of a training step on a CPU. A process that keeps them is faster, and somewhat larger, since free
+blocks that lie apart serve no larger one: a tenth in training of the networks here (docs/models.md). Our choice; `man 3 mallopt`.
 """
 
 import ctypes
@@ -10,16 +10,24 @@ import os
 import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-FOR_EVER_MIB = 2047  # mallopt takes an int of bytes
-MOST_BY_MMAP_MIB = 1024, 32  # older ones of glibc allow 32 MiB
+NEVER = -1
+LARGEST_MIB = 1024  # larger blocks come from the system as before
+LARGEST_BEFORE_2_35_MIB = 32  # what older ones of glibc allow
 
 
-def keep_pages(mib: int = FOR_EVER_MIB) -> bool:
-    """Keep up to `mib` MiB of freed memory; forked processes do the same. False where this malloc cannot be told, or
-    was told otherwise by MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_."""
+def keep_pages(mib: int | None = None) -> bool:
+    """Keep freed memory, up to `mib` MiB of it; forked processes do the same.
+
+    False where this malloc cannot be told, keeps small blocks only (glibc before 2.35), or was told otherwise by the
+    environment: MALLOC_TRIM_THRESHOLD_, MALLOC_MMAP_THRESHOLD_ or GLIBC_TUNABLES.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is None or {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ):
+    told = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
+    if mallopt is None or told or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return False
-    blocks = (min(mib // 2, most) for most in MOST_BY_MMAP_MIB)  # larger ones come from the system as before
-    kept = any(mallopt(M_MMAP_THRESHOLD, block << 20) == 1 for block in blocks)
-    return kept and mallopt(M_TRIM_THRESHOLD, mib << 20) == 1
+    largest = LARGEST_MIB if mib is None else min(mib // 2, LARGEST_MIB)
+    kept = mallopt(M_MMAP_THRESHOLD, largest << 20) == 1
+    if not kept:
+        mallopt(M_MMAP_THRESHOLD, LARGEST_BEFORE_2_35_MIB << 20)
+    mallopt(M_TRIM_THRESHOLD, NEVER if mib is None else mib << 20)
+    return kept

@@ -6,6 +6,7 @@ Every stage that runs a network builds it here, so that training, dumping and pr
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -30,21 +31,23 @@ class Stream:
     settings: StreamSettings
     classes: list[str]
     digest: str  # sha256 of the model file
-    cost: dict[
-        str, float
-    ]  # what the leaderboard says of its size: parameters, GFLOPs (multiply-adds) per clip
     recipe: Recipe | None = None  # how the flow was made that it learned from
     statistics: MelStatistics | None = None  # of the sound that it learned from
+
+    @cached_property
+    def cost(self) -> dict[str, float]:
+        """What the leaderboard says of its size: parameters, and GFLOPs (multiply-adds) per clip.
+
+        Counted on a network without values: the trained one may be in another form by now.
+        """
+        with torch.device("meta"):
+            network = network_of(self.settings, len(self.classes)).eval()
+        gflops = count_gflops(network, (1, *clip_shape(self.settings)))
+        return {"parameters": count_parameters(network), "gflops_per_clip": gflops}
 
     def media(self, video_root: Path, stored: Sequence[Path] = ()) -> Media:
         """What the clips of new videos are cut from, made as those that it learned from."""
         return media_like(self.settings, video_root, stored, recipe=self.recipe, statistics=self.statistics)
-
-
-def cost_of(model: TwoPathNetwork, settings: StreamSettings) -> dict[str, float]:
-    """Parameters of a network and multiply-adds of one clip, in billions."""
-    gflops = count_gflops(model, (1, *clip_shape(settings)))
-    return {"parameters": count_parameters(model), "gflops_per_clip": gflops}
 
 
 def clip_shape(settings: StreamSettings) -> tuple[int, ...]:
@@ -97,7 +100,6 @@ def read_stream(path: Path) -> Stream:
         settings,
         classes,
         file_digest(path),
-        cost_of(model, settings),
         recipe=Recipe.from_json(about["flow"]) if "flow" in about else None,
         statistics=MelStatistics.from_json(sound, source=path) if sound else None,
     )

@@ -10,6 +10,7 @@ A source is a state dict or a local file; nothing is downloaded and nothing is u
 """
 
 import json
+import re
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -168,6 +169,8 @@ def hint(contents: Mapping[str, Tensor], layout: Layout, problems: list[str]) ->
 
 def read_weights(path: Path, *, sha256: str | None = None) -> Mapping[str, Any]:
     """The contents of a safetensors file, or of a file of `torch.save` that holds nothing but tensors."""
+    if path.is_dir():
+        raise WeightsError(f"{path}: a folder; name the file of weights in it")
     if not path.is_file():
         raise WeightsError(f"{path}: no such file; weights are local files, nothing is downloaded")
     if sha256 is not None and (found := file_digest(path)) != sha256.lower():
@@ -181,8 +184,18 @@ def read_weights(path: Path, *, sha256: str | None = None) -> Mapping[str, Any]:
     except Exception as error:  # bytes that are no state dict can raise whatever the unpickler can
         raise WeightsError(
             f"{path}: no state dict, or one that would need unpickling, which can run code; save it again as "
-            f"safetensors ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            f"safetensors{unpickler_said(error)}"
         ) from error
+
+
+def unpickler_said(error: Exception) -> str:
+    """What a user can make something of: what the file would call, or why it is no archive."""
+    called = re.search(r"GLOBAL (\S+)", str(error))
+    if called is not None:
+        return f" (it calls {called[1]})"
+    if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError) and str(error):
+        return f" ({str(error).splitlines()[0]})"
+    return ""
 
 
 def read_safetensors(path: Path) -> Mapping[str, Tensor]:
@@ -200,13 +213,19 @@ def state_dict_in(contents: Any, where: str) -> Mapping[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(contents, Mapping) and isinstance(contents.get(key), Mapping):
             contents = contents[key]
-    if not isinstance(contents, Mapping) or not contents:
+    if not isinstance(contents, Mapping):
         raise WeightsError(f"{where}: expected tensors by name, found {type(contents).__name__}")
+    if not contents:
+        raise WeightsError(f"{where}: expected tensors by name, found nothing")
     for name, tensor in contents.items():
         if not isinstance(name, str):
             raise WeightsError(f"{where}: expected tensors by name; {name!r} is no name")
         if not isinstance(tensor, Tensor):
             raise WeightsError(f"{where}: expected tensors by name; {name!r} is none")
+        if tensor.layout != torch.strided:
+            raise WeightsError(
+                f"{where}: expected plain tensors; {name!r} is {tensor.layout}; save its to_dense()"
+            )
     return contents
 
 

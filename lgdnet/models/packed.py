@@ -4,6 +4,8 @@ Given plain weights, oneDNN brings them into its own order in every call, which 
 positions feel. Here that is done once, by the operations that torch's own compiler uses for it.
 """
 
+import threading
+
 import torch
 from torch import Tensor, nn
 
@@ -11,11 +13,14 @@ from lgdnet.models.folded import HAS_ONEDNN, WIDE, FoldedConv
 from lgdnet.models.fuse import fused
 from lgdnet.models.lgd import TwoPathNetwork
 
+PACKING = threading.Lock()
+
 
 def for_inference(model: TwoPathNetwork) -> TwoPathNetwork:
     """`model` itself, in evaluation mode, in its fastest form on the device it is on: `fused`, and packed on a CPU.
 
-    Its weights are not to be read or moved any more. Same mathematics, other rounding.
+    It is for `model(clip)` and nothing else: no gradients, and from the first call on no weights to load, copy or move.
+    Same mathematics, other rounding.
     Errors: ModelError for a model in training mode.
     """
     if any(isinstance(module, PackedConv) for module in model.modules()):
@@ -52,11 +57,12 @@ class PackedConv(nn.Module):
         images, shape = self.conv.to_images(x)
         stride, padding = self.conv.stride_and_padding(x)
         groups = self.conv.groups
-        if self.packed is None:
-            self.packed = torch.ops.mkldnn._reorder_convolution_weight(
-                self.conv.kernel(x).contiguous(), padding, stride, (1, 1), groups, images.shape
-            )
-            self.conv.register_parameter("weight", None)  # one copy is enough
+        with PACKING:
+            if self.packed is None:
+                self.packed = torch.ops.mkldnn._reorder_convolution_weight(
+                    self.conv.kernel(x).contiguous(), padding, stride, (1, 1), groups, images.shape
+                )
+                self.conv.register_parameter("weight", None)  # one copy is enough
         y = torch.ops.mkldnn._convolution_pointwise(
             images, self.packed, self.conv.bias, padding, stride, (1, 1), groups, "none", [], ""
         )

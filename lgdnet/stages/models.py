@@ -63,7 +63,7 @@ def row_of(name: str, num_classes: int, size: tuple[int, int] | None) -> Row:
 
 
 def clips_per_sec(name: str, num_classes: int, T: int, S: int) -> float:
-    """Inference of one clip at a time, as it is in a dump; the best of the runs of MEASURE_SEC."""
+    """Inference of one clip at a time, in the form that a dump uses; the best of the runs of MEASURE_SEC."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = for_inference(build_model(name, in_channels=3, num_classes=num_classes).eval().to(device))
     clip = torch.randn(1, 3, T, S, S, device=device)

@@ -1,15 +1,18 @@
 """Networks as dump and predict run them: the same numbers up to rounding, whatever comes."""
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from random_weights import randomise
 
 from lgdnet.models import ModelError, build_model, for_inference
+from lgdnet.models.folded import HAS_ONEDNN
 from lgdnet.models.packed import PackedConv
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.skipif(not HAS_ONEDNN, reason="kernels are packed for oneDNN")
 
 NAMES = ("lgd-p3d-resnet18", "lgd-p3d-resnet50", "lgd-p3d-resnext50-32x4d", "lgd-p3d-se-resnet50", "lgd-p3d-xception",
          "resnet50", "xception")  # fmt: skip
@@ -49,6 +52,15 @@ def test_narrow_1x1x1_kernels_stay_matrix_products():
     network = for_inference(build_model("lgd-p3d-resnet50", in_channels=3, num_classes=5, width=8).eval())
     assert not isinstance(network.stages[0][0].F.conv1, PackedConv)
     assert isinstance(network.stages[3][2].F.conv1, PackedConv)
+
+
+def test_threads_that_come_first_together_pack_once():
+    clip = torch.randn(1, 3, 4, 32, 32)
+    for _ in range(5):
+        network = for_inference(build_model("lgd-p3d-resnet18", in_channels=3, num_classes=5, width=8).eval())
+        with ThreadPoolExecutor(4) as threads:
+            outputs = list(threads.map(torch.inference_mode()(network), [clip] * 4))
+        assert all(torch.equal(output.logits, outputs[0].logits) for output in outputs)
 
 
 def test_twice_is_once():

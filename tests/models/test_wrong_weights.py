@@ -219,6 +219,10 @@ def test_what_is_no_state_dict_is_refused(tmp_path):
         ):
             load_weights(model, path, "torchvision")
     assert not (tmp_path / "touched").exists()
+    with pytest.raises(WeightsError, match=r"safetensors \(it calls getattr\)$"):
+        load_weights(model, pickled, "torchvision")
+    with pytest.raises(WeightsError, match=r"save it again as safetensors$"):
+        load_weights(model, text, "torchvision")
     with pytest.raises(WeightsError, match=r"c\.pth: expected tensors by name; 'weight' is none"):
         load_weights(model, numbers, "torchvision")
     with pytest.raises(WeightsError, match=r"d\.safetensors: no safetensors file"):
@@ -227,5 +231,12 @@ def test_what_is_no_state_dict_is_refused(tmp_path):
         load_weights(model, tmp_path / "e.pth", "torchvision")
     with pytest.raises(WeightsError, match="no layout 'keras'; there are torchvision, timm, release, lgdnet"):
         load_weights(model, {}, "keras")
-    with pytest.raises(WeightsError, match="the state dict: expected tensors by name, found dict"):
+    with pytest.raises(WeightsError, match="the state dict: expected tensors by name, found nothing"):
         load_weights(model, {}, "timm")
+    with pytest.raises(WeightsError, match=r"f: a folder; name the file of weights in it"):
+        (tmp_path / "f").mkdir()
+        load_weights(model, tmp_path / "f", "timm")
+    with pytest.raises(
+        WeightsError, match=r"expected plain tensors; 'weight' is torch\.sparse_coo; save its to_dense"
+    ):
+        load_weights(model, {"weight": torch.eye(3).to_sparse()}, "timm")
