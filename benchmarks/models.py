@@ -1,6 +1,6 @@
 """Speed and memory of the networks: ours against a naive formulation with plain Conv3d, in one run.
 
-    python benchmarks/models.py             CPU: forward, forward and backward, peak memory (six minutes)
+    python benchmarks/models.py             CPU: forward, forward and backward, peak memory (ten minutes)
     python benchmarks/models.py --clip 4x16x112    the same on four clips at a time
     python benchmarks/models.py --compiled  the same with the forward pass also through torch.compile
     python benchmarks/models.py --recompute 128-frame training of ResNet-101 with and without recomputing blocks

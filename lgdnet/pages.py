@@ -1,8 +1,8 @@
 """Freed memory that stays with the process, where every step asks for the same amounts again.
 
 glibc gives large blocks back to the system when they are freed. The next step then waits for new pages, zeroed one by
-one: up to a third of a training step on a CPU. A process that keeps them is faster, and somewhat larger, since free
-blocks that lie apart serve no larger one: a tenth in training of the networks here (docs/models.md). Our choice; `man 3 mallopt`.
+one: a quarter of a naive ResNet's training step on a CPU (docs/models.md). A process that keeps them is faster, and
+larger, since free blocks that lie apart serve no larger one. Our choice; `man 3 mallopt`.
 """
 
 import ctypes

@@ -59,6 +59,10 @@ class FoldedConv(nn.Conv3d):
         y = conv2d(images, self.kernel(x), self.bias, stride=stride, padding=padding, groups=self.groups)
         return self.to_clips(y, shape)
 
+    def is_product(self, x: Tensor) -> bool:
+        """Whether a plain matrix product is the faster form of this layer, for x."""
+        return False
+
     def to_images(self, x: Tensor) -> tuple[Tensor, Any]:
         """Clips as images, channels-last, and what `to_clips` needs to know."""
         raise NotImplementedError
@@ -98,13 +102,14 @@ class SpatialConv(FoldedConv):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.kernel_size == (1, 1, 1) and not (self.in_channels >= WIDE and onednn_takes(x)):
-            return self.linear(x)
-        return super().forward(x)
+        return self.linear(x) if self.is_product(x) else super().forward(x)
+
+    def is_product(self, x: Tensor) -> bool:
+        """1x1x1 kernels of narrow layers, on GPUs and in double precision."""
+        return self.kernel_size == (1, 1, 1) and not (self.in_channels >= WIDE and onednn_takes(x))
 
     def linear(self, x: Tensor) -> Tensor:
-        """A 1x1x1 kernel is one matrix product over all positions of all clips: the fastest form for narrow layers,
-        GPUs and double precision."""
+        """A 1x1x1 kernel is one matrix product over all positions of all clips."""
         s = self.stride[1]
         x = channels_last(x[..., ::s, ::s] if s > 1 else x)  # (N, T, H, W, C)
         return channels_first(F.linear(x, self.weight.flatten(1), self.bias))

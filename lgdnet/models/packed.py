@@ -9,7 +9,7 @@ import threading
 import torch
 from torch import Tensor, nn
 
-from lgdnet.models.folded import HAS_ONEDNN, WIDE, FoldedConv
+from lgdnet.models.folded import FoldedConv, onednn_takes
 from lgdnet.models.fuse import fused
 from lgdnet.models.lgd import TwoPathNetwork
 
@@ -33,16 +33,9 @@ def for_inference(model: TwoPathNetwork) -> TwoPathNetwork:
 
 
 def packs(conv: FoldedConv) -> bool:
-    """Whether oneDNN computes this layer, and faster than a plain matrix product (1x1x1 kernels of narrow layers)."""
-    weight = conv.weight
-    narrow = conv.kernel_size == (1, 1, 1) and conv.in_channels < WIDE
-    return (
-        HAS_ONEDNN
-        and weight.device.type == "cpu"
-        and weight.dtype == torch.float32
-        and not narrow
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-    )
+    """Whether oneDNN computes this layer, and torch has the operations."""
+    has_operations = hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+    return has_operations and onednn_takes(conv.weight) and not conv.is_product(conv.weight)
 
 
 class PackedConv(nn.Module):

@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+from agreement import relative
 from random_weights import randomise
 from reference_2d import ResNet, Xception, cadenes
 from safetensors.torch import save_file
@@ -27,10 +28,6 @@ REFERENCES = {
     ),
     "xception": (lambda: Xception(width=16), 16, "timm"),
 }
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return ((a - b).abs().max() / b.abs().max()).item()
 
 
 @pytest.mark.parametrize(

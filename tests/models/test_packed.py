@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from agreement import relative
 from random_weights import randomise
 
 from lgdnet.models import ModelError, build_model, for_inference
@@ -16,10 +17,6 @@ pytestmark = pytest.mark.skipif(not HAS_ONEDNN, reason="kernels are packed for o
 
 NAMES = ("lgd-p3d-resnet18", "lgd-p3d-resnet50", "lgd-p3d-resnext50-32x4d", "lgd-p3d-se-resnet50", "lgd-p3d-xception",
          "resnet50", "xception")  # fmt: skip
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return ((a - b).abs().max() / b.abs().max()).item()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -4,6 +4,7 @@ import re
 
 import pytest
 import torch
+from agreement import relative
 from naive_models import NaiveLGDResNet, NaiveXception
 from random_weights import randomise
 
@@ -11,10 +12,6 @@ from lgdnet.models import build_model, load_weights, training_loss
 from lgdnet.models.layouts import source_name
 
 torch.set_num_threads(1)
-
-
-def relative(a: torch.Tensor, b: torch.Tensor) -> float:
-    return ((a - b).abs().max() / b.abs().max()).item()
 
 
 def naive_name(name: str, model) -> str:

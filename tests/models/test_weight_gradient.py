@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from agreement import same_as_conv3d, same_gradients
 from random_weights import randomise
 
 from lgdnet.models import build_model, weight_gradient
@@ -46,13 +47,7 @@ def test_values_and_gradients_are_torchs(always, H, W, kernel, stride, padding):
     theirs = F.conv2d(x, weight, stride=stride, padding=padding)
     assert used(ours) and not used(theirs)
     assert torch.equal(ours, theirs)
-    direction = torch.randn_like(theirs)
-    for a, b in zip(
-        torch.autograd.grad(ours, (x, weight), direction),
-        torch.autograd.grad(theirs, (x, weight), direction),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)
+    same_gradients(ours, theirs, (x, weight))
 
 
 def test_finite_differences_of_first_and_second_order(always):
@@ -68,15 +63,7 @@ def test_layers_of_any_clip_length_have_conv3ds_gradients(T):
     for conv in (SpatialConv(32, 8, 3, stride=2), TemporalConv(32, 8), TemporalConv(32, 8, stride=2)):
         conv = conv.double()
         x = torch.randn(2, 32, T, 7, 5, dtype=torch.float64, requires_grad=True)
-        ours, theirs = conv(x), torch.nn.Conv3d.forward(conv, x)
-        assert used(ours)
-        direction = torch.randn_like(theirs)
-        for a, b in zip(
-            torch.autograd.grad(ours, (x, conv.weight), direction),
-            torch.autograd.grad(theirs, (x, conv.weight), direction),
-            strict=True,
-        ):
-            torch.testing.assert_close(a, b)
+        assert used(same_as_conv3d(conv, x))
 
 
 def test_it_is_taken_in_training_and_nowhere_else(monkeypatch):
@@ -112,16 +99,7 @@ def test_with_avx512_narrower_3x3_kernels_stay_with_onednn(monkeypatch):
 def test_a_wide_1x1x1_kernel_is_conv3d(stride):
     conv = SpatialConv(64, 96, 1, stride=stride)
     x = torch.randn(2, 64, 3, 7, 5, requires_grad=True)
-    ours, theirs = conv(x), torch.nn.Conv3d.forward(conv, x)
-    assert used(ours)
-    torch.testing.assert_close(ours, theirs)
-    direction = torch.randn_like(theirs)
-    for a, b in zip(
-        torch.autograd.grad(ours, (x, conv.weight), direction),
-        torch.autograd.grad(theirs, (x, conv.weight), direction),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-4)
+    assert used(same_as_conv3d(conv, x, rtol=1e-5, atol=1e-4))
 
 
 def test_recomputed_blocks_have_the_same_gradients_bit_for_bit():
